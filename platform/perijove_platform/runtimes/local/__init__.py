@@ -1,0 +1,1 @@
+"""This machine as a cluster of one: engines and jobs are supervised child processes."""

@@ -1,0 +1,49 @@
+"""A child's log file, bounded: when it is full it becomes ``<name>.1`` and a new one begins."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+
+_LINE_BYTES = 2000
+
+
+class ChildLog:
+    """Appends to `path` and remembers the last lines. Blocking: call it in a thread.
+
+    At most two files of `max_bytes` each are kept.
+    """
+
+    def __init__(self, path: Path, *, max_bytes: int = 8 << 20, tail_lines: int = 60) -> None:
+        self._path = path
+        self._max_bytes = max_bytes
+        self._tail: deque[str] = deque(maxlen=tail_lines)
+        self._unfinished = b""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("ab", buffering=0)
+
+    def write(self, data: bytes) -> None:
+        self._remember(data)
+        if self._file.tell() + len(data) > self._max_bytes:
+            self._rotate()
+        self._file.write(data)
+
+    def close(self) -> None:
+        if self._unfinished:
+            self._tail.append(self._unfinished.decode(errors="replace"))
+            self._unfinished = b""
+        self._file.close()
+
+    def tail(self) -> list[str]:
+        """The last lines, oldest first."""
+        return list(self._tail)
+
+    def _remember(self, data: bytes) -> None:
+        *lines, rest = (self._unfinished + data).split(b"\n")
+        self._tail.extend(line[:_LINE_BYTES].decode(errors="replace") for line in lines)
+        self._unfinished = rest[:_LINE_BYTES]
+
+    def _rotate(self) -> None:
+        self._file.close()
+        self._path.replace(self._path.with_name(self._path.name + ".1"))
+        self._file = self._path.open("ab", buffering=0)

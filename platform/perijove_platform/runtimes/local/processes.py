@@ -1,0 +1,284 @@
+"""Supervised child processes: engines, trainers and installers run as these.
+
+The rules that a program started here follows:
+
+* standard input: one line of JSON, its configuration, and then nothing until the platform ends. End of file means
+  that the platform is gone, and the program kills its process group. (Linux also kills it by PR_SET_PDEATHSIG.)
+* standard output: one JSON object a line, its reports. Anything else there goes to the log.
+* standard error: its log.
+
+A child leads a process group of its own; whoever stops it stops the whole group.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, Any
+
+from perijove_platform.runtimes.local.child_log import ChildLog
+from perijove_platform.runtimes.local.memory import format_bytes, group_memory
+from perijove_platform.runtimes.local.process_records import TOKEN_VARIABLE, ProcessRecords, kill_group
+
+_LAUNCHER = Path(__file__).with_name("launch.py")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
+_SECRET_VARIABLE = re.compile(r"^PERIJOVE_|^AWS_|TOKEN|SECRET|PASSWORD|API_?KEY|CREDENTIAL", re.IGNORECASE)
+_MAX_REPORT_BYTES = 1 << 20
+_LOG_CHUNK_BYTES = 1 << 16
+_MEMORY_CHECK_SECONDS = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProcessSpec:
+    """What to run.
+
+    Attributes:
+        name: unique among the running children; letters, digits, ``.``, ``_`` and ``-`` (it names a file).
+        argv: the program and its arguments. Other people can read these: nothing secret.
+        config: written to standard input as one line of JSON.
+        log_path: where standard error goes; appended to.
+        work_dir: the current folder of the program; made if missing.
+        environment: added to the platform's own environment, from which settings and secrets are left out.
+        memory_bytes: resident memory of the whole group above which it is killed.
+        nice: 0 to 19; higher gives way to other processes.
+    """
+
+    name: str
+    argv: Sequence[str]
+    config: Mapping[str, Any]
+    log_path: Path
+    work_dir: Path
+    environment: Mapping[str, str] = field(default_factory=dict)
+    memory_bytes: int | None = None
+    nice: int = 0
+
+
+class ExitCause(StrEnum):
+    """Who ended the child: itself, we, or its memory limit."""
+
+    ENDED = "ended"
+    STOPPED = "stopped"
+    MEMORY = "memory"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exit:
+    """How a child ended; `code` is negative for a signal, as in `subprocess`."""
+
+    code: int
+    cause: ExitCause
+    memory_limit: int | None = None
+
+    def describe(self) -> str:
+        """For a person: "out of memory (limit 4.0 GiB)"."""
+        if self.cause is ExitCause.MEMORY and self.memory_limit is not None:
+            return f"out of memory (limit {format_bytes(self.memory_limit)})"
+        if self.cause is ExitCause.STOPPED:
+            return "stopped"
+        if self.code == -signal.SIGKILL:
+            return "killed by the operating system, most likely because the machine ran out of memory"
+        if self.code < 0:
+            return f"crashed ({signal.Signals(-self.code).name})"
+        return f"ended with exit code {self.code}"
+
+
+class ChildProcess:
+    """A running child, made by `ProcessSupervisor.spawn`."""
+
+    def __init__(self, spec: ProcessSpec, process: subprocess.Popen[bytes], log: ChildLog) -> None:
+        self.spec = spec
+        self.pid = process.pid
+        self._process = process
+        self._log = log
+        self._loop = asyncio.get_running_loop()
+        self._exited = asyncio.Event()
+        self._code = 0
+        self._cause = ExitCause.ENDED
+        self._stdout = asyncio.StreamReader(limit=_MAX_REPORT_BYTES)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def reports(self) -> AsyncIterator[Mapping[str, Any]]:
+        """What the program reports, until it ends. Must be read, or a program that reports much will wait."""
+        while line := await self._line():
+            try:
+                report = json.loads(line)
+            except ValueError:
+                report = None
+            if isinstance(report, dict):
+                yield report
+            elif line.strip():
+                await asyncio.to_thread(self._log.write, line)
+
+    async def wait(self) -> Exit:
+        """Until the program has ended, its group is gone and its log is complete."""
+        await self._exited.wait()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        return Exit(code=self._code, cause=self._cause, memory_limit=self.spec.memory_bytes)
+
+    async def stop(self, *, grace_seconds: float = 2.0) -> Exit:
+        """SIGTERM to the group, SIGKILL after `grace_seconds`; returns when it has ended."""
+        if not self._exited.is_set():
+            self._cause = ExitCause.STOPPED
+            kill_group(self.pid, signal.SIGTERM)
+            try:
+                async with asyncio.timeout(grace_seconds):
+                    await self._exited.wait()
+            except TimeoutError:
+                kill_group(self.pid, signal.SIGKILL)
+        return await self.wait()
+
+    def log_tail(self) -> list[str]:
+        """The last lines of its standard error, oldest first; a few dozen."""
+        return self._log.tail()
+
+    async def memory_bytes(self) -> int:
+        """Resident memory of the whole group."""
+        return await asyncio.to_thread(group_memory, self.pid)
+
+    async def attach(self) -> None:
+        """Connects the pipes and begins to watch; called once, by the supervisor."""
+        stdin, stdout, stderr = _pipes(self._process)
+        threading.Thread(target=self._reap, name=f"wait-{self.spec.name}", daemon=True).start()
+        await self._loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(self._stdout), stdout)
+        log_reader = asyncio.StreamReader()
+        await self._loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(log_reader), stderr)
+        self._tasks.append(asyncio.create_task(self._pump_log(log_reader)))
+        if self.spec.memory_bytes is not None:
+            self._tasks.append(asyncio.create_task(self._watch_memory(self.spec.memory_bytes)))
+        await asyncio.to_thread(_hand_over, stdin, self.spec.config)
+
+    async def _line(self) -> bytes:
+        try:
+            return await self._stdout.readuntil(b"\n")
+        except asyncio.IncompleteReadError as error:
+            return error.partial
+        except asyncio.LimitOverrunError:
+            return await self._skip_long_line()
+
+    async def _skip_long_line(self) -> bytes:
+        while True:
+            try:
+                await self._stdout.readuntil(b"\n")
+                break
+            except asyncio.LimitOverrunError as error:
+                await self._stdout.readexactly(error.consumed)
+            except asyncio.IncompleteReadError:
+                break
+        return b"(a report longer than 1 MiB was dropped)\n"
+
+    def _reap(self) -> None:
+        code = self._process.wait()
+        kill_group(self.pid, signal.SIGKILL)  # what it started must not outlive it, nor hold its pipes open
+        with contextlib.suppress(RuntimeError):  # the loop may be closed already
+            self._loop.call_soon_threadsafe(self._on_exit, code)
+
+    def _on_exit(self, code: int) -> None:
+        self._code = code
+        self._exited.set()
+        with contextlib.suppress(OSError):
+            if self._process.stdin is not None:
+                self._process.stdin.close()
+
+    async def _pump_log(self, reader: asyncio.StreamReader) -> None:
+        try:
+            while chunk := await reader.read(_LOG_CHUNK_BYTES):
+                with contextlib.suppress(OSError):  # a full disk must not stop the program by a full pipe
+                    await asyncio.to_thread(self._log.write, chunk)
+        finally:
+            self._log.close()
+
+    async def _watch_memory(self, limit: int) -> None:
+        while not self._exited.is_set():
+            if await asyncio.to_thread(group_memory, self.pid) > limit:
+                self._cause = ExitCause.MEMORY
+                kill_group(self.pid, signal.SIGKILL)
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_MEMORY_CHECK_SECONDS):
+                    await self._exited.wait()
+
+
+class ProcessSupervisor:
+    """Starts children and sees to it that none outlives the platform.
+
+    Args:
+        records: the folder for the notes about running children; this platform's alone.
+    """
+
+    def __init__(self, records: Path) -> None:
+        self._records = ProcessRecords(records)
+        self._children: dict[str, ChildProcess] = {}
+        self._watchers: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> Sequence[str]:
+        """Kills what a killed platform left behind; the names of those children."""
+        return await asyncio.to_thread(self._records.kill_leftovers)
+
+    async def stop(self) -> None:
+        """Stops every child."""
+        await asyncio.gather(*(child.stop() for child in list(self._children.values())))
+        await asyncio.gather(*self._watchers)
+
+    async def spawn(self, spec: ProcessSpec) -> ChildProcess:
+        """Starts the program.
+
+        Raises:
+            ValueError: the name is malformed or belongs to a running child.
+            OSError: it cannot be started.
+        """
+        if not _NAME.fullmatch(spec.name) or spec.name in self._children:
+            raise ValueError(f"not a name for a new child process: {spec.name!r}")
+        await asyncio.to_thread(spec.work_dir.mkdir, parents=True, exist_ok=True)
+        log = await asyncio.to_thread(ChildLog, spec.log_path)
+        token = secrets.token_hex(16)
+        child = ChildProcess(spec, _popen(spec, token), log)
+        self._children[spec.name] = child
+        watcher = asyncio.create_task(self._forget_at_exit(child))
+        self._watchers.add(watcher)
+        watcher.add_done_callback(self._watchers.discard)
+        await asyncio.to_thread(self._records.add, spec.name, child.pid, token)
+        await child.attach()
+        return child
+
+    async def _forget_at_exit(self, child: ChildProcess) -> None:
+        await child.wait()
+        self._children.pop(child.spec.name, None)
+        await asyncio.to_thread(self._records.remove, child.spec.name)
+
+
+def _popen(spec: ProcessSpec, token: str) -> subprocess.Popen[bytes]:
+    # In this thread and not in a pool's: the kernel's parent-death signal follows the thread that forked.
+    limits = json.dumps({"parent": os.getpid(), "nice": spec.nice})
+    environment = {name: value for name, value in os.environ.items() if not _SECRET_VARIABLE.search(name)}
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", str(_LAUNCHER), limits, *spec.argv],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=spec.work_dir,
+        env={**environment, **spec.environment, TOKEN_VARIABLE: token},
+        start_new_session=True,
+    )
+
+
+def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes], IO[bytes]]:
+    assert process.stdin is not None and process.stdout is not None and process.stderr is not None
+    return process.stdin, process.stdout, process.stderr
+
+
+def _hand_over(stdin: IO[bytes], config: Mapping[str, Any]) -> None:
+    with contextlib.suppress(BrokenPipeError):  # it ended at once; `wait` will say how
+        stdin.write(json.dumps(config).encode() + b"\n")
+        stdin.flush()

@@ -1,0 +1,94 @@
+"""Configuration: environment variables with the prefix ``PERIJOVE_``, and the layout of the data directory."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from perijove_platform.discovery import cache_dir, default_data_dir
+
+MIB = 1024 * 1024
+GIB = 1024 * MIB
+
+
+class Settings(BaseSettings):
+    """Everything that can be set from outside; one instance, made at start and handed down."""
+
+    model_config = SettingsConfigDict(env_prefix="PERIJOVE_", extra="ignore")
+
+    data_dir: Path = Field(default_factory=default_data_dir)
+    cache_dir: Path = Field(default_factory=cache_dir)
+
+    database_url: SecretStr | None = None
+    """``postgresql://user:password@host/name``; without it, SQLite in the data directory."""
+    objects_url: str | None = None
+    """``s3://bucket/prefix``; without it, a folder in the data directory."""
+    s3_endpoint: str | None = None
+    s3_access_key: SecretStr | None = None
+    s3_secret_key: SecretStr | None = None
+    s3_region: str = "us-east-1"
+    milvus_url: str | None = None
+    """Address of a Milvus server; without it, Milvus Lite in the data directory."""
+    milvus_token: SecretStr | None = None
+
+    max_file_bytes: int = 8 * GIB
+    max_upload_part_bytes: int = 64 * MIB
+
+    hub_url: str = Field(default="https://huggingface.co", validation_alias="HF_ENDPOINT")
+    hub_token: SecretStr | None = Field(default=None, validation_alias="HF_TOKEN")
+    install_default_models: bool = True
+
+    engine_memory_bytes: int | None = None
+    """Budget of all engines together; by default half of the machine's memory."""
+    engine_idle_seconds: float = 900.0
+    engine_start_seconds: float = 120.0
+    max_context_length: int = 8192
+    max_concurrent_requests: int = 64
+    max_queued_requests: int = 256
+
+    max_running_jobs: int = 1
+    max_queued_jobs: int = 1000
+    job_memory_bytes: int | None = None
+
+    indexing_workers: int = 1
+    outbox_rows: int = 20_000
+    """Events kept for streams that resume."""
+    log_format: Literal["text", "json"] = "text"
+
+    @property
+    def sql_url(self) -> str:
+        """SQLAlchemy's address, with the async driver."""
+        if self.database_url is None:
+            return f"sqlite+aiosqlite:///{self.data_dir / 'platform.db'}"
+        url = self.database_url.get_secret_value()
+        scheme, _, rest = url.partition("://")
+        return f"postgresql+asyncpg://{rest}" if scheme in ("postgres", "postgresql") else url
+
+    @property
+    def api_key_file(self) -> Path:
+        return self.data_dir / "api_key"
+
+    @property
+    def objects_dir(self) -> Path:
+        return self.data_dir / "objects"
+
+    @property
+    def vectors_dir(self) -> Path:
+        return self.data_dir / "vectors"
+
+    @property
+    def models_dir(self) -> Path:
+        return self.data_dir / "models"
+
+    @property
+    def jobs_dir(self) -> Path:
+        return self.data_dir / "jobs"
+
+    @property
+    def engines_dir(self) -> Path:
+        return self.data_dir / "engines"
+
+    @property
+    def logs_dir(self) -> Path:
+        return self.data_dir / "logs"

@@ -1,0 +1,1 @@
+"""Users, organizations, projects and their API keys."""

@@ -1,0 +1,69 @@
+"""What every test may ask for: a database of each kind, a platform in this process, a platform of its own process."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncpg
+import httpx
+import pytest
+from fastapi import FastAPI
+from perijove_platform.app import create_app
+from perijove_platform.ids import new_id
+from perijove_platform.settings import Settings
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of a real PostgreSQL server, kept for the session."""
+    import pgserver
+
+    server = pgserver.get_server(tmp_path_factory.mktemp("postgres"), cleanup_mode="stop")
+    yield server.get_uri()
+    server.cleanup()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str | None]:
+    """An empty database: ``None`` for SQLite in the data directory, else a PostgreSQL address. Tests run on both."""
+    if request.param == "sqlite":
+        yield None
+        return
+    server: str = request.getfixturevalue("postgres")
+    name = new_id("t_")
+    yield from _postgres_database(server, name)
+
+
+def _postgres_database(server: str, name: str) -> Iterator[str]:
+    async def run(statement: str) -> None:
+        connection = await asyncpg.connect(server)
+        await connection.execute(statement)
+        await connection.close()
+
+    asyncio.run(run(f'CREATE DATABASE "{name}"'))
+    yield server.replace("/postgres?", f"/{name}?")
+    asyncio.run(run(f'DROP DATABASE "{name}" WITH (FORCE)'))
+
+
+@pytest.fixture
+def settings(tmp_path: Path, database_url: str | None) -> Settings:
+    """Settings of a platform in a fresh data directory, on each kind of database."""
+    return Settings(data_dir=tmp_path / "data", database_url=database_url, install_default_models=False)
+
+
+@pytest.fixture
+async def app(settings: Settings) -> AsyncIterator[FastAPI]:
+    """A started platform in this process."""
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+async def client(app: FastAPI, settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
+    """The platform's API as its local user, without a socket."""
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    key = settings.api_key_file.read_text().strip()
+    headers = {"Authorization": f"Bearer {key}"}
+    async with httpx.AsyncClient(transport=transport, base_url="http://platform", headers=headers) as client:
+        yield client
