@@ -30,7 +30,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The platform as one ASGI application; nothing is opened or started before its lifespan begins."""
     settings = settings or Settings()
     app = FastAPI(
-        title="Perijove", version=__version__, description=DESCRIPTION, lifespan=_lifespan, docs_url=None, redoc_url=None
+        title="Perijove",
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=_lifespan,
+        docs_url=None,
+        redoc_url=None,
     )
     app.state.settings = settings
     errors.install(app)

@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -24,7 +24,12 @@ def now() -> int:
 class Base(DeclarativeBase):
     """Base of every table."""
 
-    type_annotation_map = {dict[str, Any]: sa.JSON, list[Any]: sa.JSON, list[str]: sa.JSON, dict[str, str]: sa.JSON}
+    type_annotation_map: ClassVar = {
+        dict[str, Any]: sa.JSON,
+        dict[str, str]: sa.JSON,
+        list[Any]: sa.JSON,
+        list[str]: sa.JSON,
+    }
     metadata = sa.MetaData(
         naming_convention={
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",

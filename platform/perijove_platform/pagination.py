@@ -36,7 +36,7 @@ class Page(BaseModel, Generic[T]):
 
 
 async def paginate(
-    session: AsyncSession, query: sa.Select[tuple[Row]], key: InstrumentedAttribute[str], params: ListParams
+    session: AsyncSession, query: sa.Select[Row], key: InstrumentedAttribute[str], params: ListParams
 ) -> tuple[list[Row], bool]:
     """The rows of one page and whether more follow.
 

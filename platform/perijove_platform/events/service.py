@@ -106,4 +106,3 @@ class EventBus:
         if self._pruning is not None:
             self._pruning.cancel()
             await asyncio.gather(self._pruning, return_exceptions=True)
-

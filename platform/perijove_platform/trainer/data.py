@@ -91,7 +91,8 @@ def tokenize(messages: list[Message], tokenizer: Any, tools: list[Any] | None = 
         upto = _render(tokenizer, prepared[: index + 1], tools)
         if text.startswith(upto) and upto.startswith(prompt):
             spans.append((len(prompt), len(upto.rstrip())))
-    if not spans and messages[-1]["role"] == "assistant":
+    last = messages[-1]
+    if not spans and last["role"] == "assistant" and last.get("weight", 1) != 0:
         spans.append((_common_prefix(_render(tokenizer, prepared[:-1], tools), text), len(text.rstrip())))
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
     ids: list[int] = encoded["input_ids"]

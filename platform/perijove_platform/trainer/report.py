@@ -4,10 +4,11 @@
 type       fields
 ========== =========================================================================================
 message    ``level`` (info, warn), ``message``: an event for the job's history
+plan       ``total_steps``, ``examples``, and the hyperparameters once "auto" has been decided
 progress   ``phase``, ``message``: what it is doing now; replaces the one before
 metrics    ``step``, ``total_steps``, ``epoch``, ``train_loss``, ``learning_rate``, ``eta_seconds``, …
-checkpoint ``step``, ``epoch``, ``path`` (relative to the working folder), ``metrics``
-result     ``adapter`` (path), ``trained_tokens``, ``steps``, ``metrics_file``; the last line of a success
+checkpoint ``step``, ``total_steps``, ``epoch``, ``path`` (relative to the working folder), ``metrics``
+result     ``adapter`` (path), ``metrics_file``, ``trained_tokens``, ``steps``; the last line of a success
 error      ``code``, ``message``, ``param``; the last line of a failure
 ========== =========================================================================================
 """

@@ -56,7 +56,9 @@ async def owner_of_key(session: AsyncSession, secret_hash: str) -> tuple[ApiKeyR
     return (row[0], row[1]) if row else None
 
 
-async def ensure_local(session: AsyncSession, *, organization_id: str, project_id: str, user_id: str, name: str) -> None:
+async def ensure_local(
+    session: AsyncSession, *, organization_id: str, project_id: str, user_id: str, name: str
+) -> None:
     """The one organization, project and user of a laptop, made when missing."""
     if await session.get(OrganizationRow, organization_id) is None:
         session.add(OrganizationRow(id=organization_id, name="Local"))
@@ -75,7 +77,7 @@ class ApiKeyStore:
         self._session = session
         self._project_id = project_id
 
-    def _query(self) -> sa.Select[tuple[ApiKeyRow]]:
+    def _query(self) -> sa.Select[ApiKeyRow]:
         return sa.select(ApiKeyRow).where(ApiKeyRow.project_id == self._project_id)
 
     async def page(self, params: ListParams) -> tuple[list[ApiKeyRow], bool]:

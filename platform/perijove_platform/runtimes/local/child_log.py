@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import deque
 from pathlib import Path
 
@@ -19,20 +20,26 @@ class ChildLog:
         self._max_bytes = max_bytes
         self._tail: deque[str] = deque(maxlen=tail_lines)
         self._unfinished = b""
+        self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab", buffering=0)
 
     def write(self, data: bytes) -> None:
-        self._remember(data)
-        if self._file.tell() + len(data) > self._max_bytes:
-            self._rotate()
-        self._file.write(data)
+        """Appends; ignored after `close`. Thread-safe."""
+        with self._lock:
+            if self._file.closed:
+                return
+            self._remember(data)
+            if self._file.tell() + len(data) > self._max_bytes:
+                self._rotate()
+            self._file.write(data)
 
     def close(self) -> None:
-        if self._unfinished:
-            self._tail.append(self._unfinished.decode(errors="replace"))
-            self._unfinished = b""
-        self._file.close()
+        with self._lock:
+            if self._unfinished:
+                self._tail.append(self._unfinished.decode(errors="replace"))
+                self._unfinished = b""
+            self._file.close()
 
     def tail(self) -> list[str]:
         """The last lines, oldest first."""

@@ -124,7 +124,8 @@ class ChildProcess:
     async def wait(self) -> Exit:
         """Until the program has ended, its group is gone and its log is complete."""
         await self._exited.wait()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks)  # unlike `gather`, does not cancel them when a waiter is cancelled
         return Exit(code=self._code, cause=self._cause, memory_limit=self.spec.memory_bytes)
 
     async def stop(self, *, grace_seconds: float = 2.0) -> Exit:
@@ -147,10 +148,13 @@ class ChildProcess:
         """Resident memory of the whole group."""
         return await asyncio.to_thread(group_memory, self.pid)
 
-    async def attach(self) -> None:
-        """Connects the pipes and begins to watch; called once, by the supervisor."""
-        stdin, stdout, stderr = _pipes(self._process)
+    def watch_exit(self) -> None:
+        """Begins to wait for its end, in a thread; called once, by the supervisor."""
         threading.Thread(target=self._reap, name=f"wait-{self.spec.name}", daemon=True).start()
+
+    async def attach(self) -> None:
+        """Connects the pipes and hands over the configuration; called once, by the supervisor."""
+        stdin, stdout, stderr = _pipes(self._process)
         await self._loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(self._stdout), stdout)
         log_reader = asyncio.StreamReader()
         await self._loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(log_reader), stderr)
@@ -244,12 +248,17 @@ class ProcessSupervisor:
         log = await asyncio.to_thread(ChildLog, spec.log_path)
         token = secrets.token_hex(16)
         child = ChildProcess(spec, _popen(spec, token), log)
+        child.watch_exit()
         self._children[spec.name] = child
         watcher = asyncio.create_task(self._forget_at_exit(child))
         self._watchers.add(watcher)
         watcher.add_done_callback(self._watchers.discard)
-        await asyncio.to_thread(self._records.add, spec.name, child.pid, token)
-        await child.attach()
+        try:
+            await asyncio.to_thread(self._records.add, spec.name, child.pid, token)
+            await child.attach()
+        except BaseException:
+            kill_group(child.pid, signal.SIGKILL)
+            raise
         return child
 
     async def _forget_at_exit(self, child: ChildProcess) -> None:

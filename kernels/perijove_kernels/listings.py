@@ -1,0 +1,112 @@
+"""Lists of the platform's objects as tables in a cell."""
+
+import time
+from collections.abc import Iterator, Sequence
+from html import escape
+from itertools import islice
+from typing import Any
+
+from perijove_kernels.connection import shared_client
+
+MAX_SHOWN = 1000
+
+
+class Listing(Sequence[dict[str, Any]]):
+    """Rows that show themselves as a table; index and iterate it like a list of dictionaries."""
+
+    def __init__(self, title: str, rows: list[dict[str, Any]]) -> None:
+        self.title = title
+        self.rows = rows
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.rows[index]
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self.rows)
+
+    def __repr__(self) -> str:
+        if not self.rows:
+            return f"{self.title}: none"
+        columns = list(self.rows[0])
+        cells = [columns, *([_text(row[column]) for column in columns] for row in self.rows)]
+        widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
+        lines = ["  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells]
+        return "\n".join([self.title, *(line.rstrip() for line in lines)])
+
+    def _repr_html_(self) -> str:
+        if not self.rows:
+            return f"<p><b>{escape(self.title)}</b>: none</p>"
+        head = "".join(f"<th style='text-align:left'>{escape(column)}</th>" for column in self.rows[0])
+        body = "".join(
+            "<tr>" + "".join(f"<td style='text-align:left'>{escape(_text(v))}</td>" for v in row.values()) + "</tr>"
+            for row in self.rows
+        )
+        return f"<b>{escape(self.title)}</b><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def models() -> Listing:
+    """The models, newest first."""
+    rows = []
+    for model in islice(shared_client().models.list(), MAX_SHOWN):
+        extra = model.model_extra or {}
+        rows.append({"id": model.id, "kind": extra.get("kind"), "state": extra.get("state"), "created": model.created})
+    return Listing("Models", _aged(rows))
+
+
+def files() -> Listing:
+    """The files, newest first."""
+    listed = islice(shared_client().files.list(), MAX_SHOWN)
+    rows = [
+        {"id": f.id, "filename": f.filename, "purpose": f.purpose, "bytes": f.bytes, "created": f.created_at}
+        for f in listed
+    ]
+    return Listing("Files", _aged(rows))
+
+
+def jobs() -> Listing:
+    """The fine-tuning jobs, newest first, with why one waits."""
+    rows = []
+    for job in islice(shared_client().fine_tuning.jobs.list(), MAX_SHOWN):
+        extra = job.model_extra or {}
+        rows.append(
+            {
+                "id": job.id,
+                "base": job.model,
+                "state": extra.get("state") or job.status,
+                "reason": extra.get("state_reason"),
+                "place": extra.get("queue_position"),
+                "cluster": extra.get("cluster"),
+                "result": job.fine_tuned_model,
+                "created": job.created_at,
+            }
+        )
+    return Listing("Fine-tuning jobs", _aged(rows))
+
+
+def vector_stores() -> Listing:
+    """The vector stores, newest first."""
+    listed = islice(shared_client().vector_stores.list(), MAX_SHOWN)
+    rows = [
+        {"id": s.id, "name": s.name, "status": s.status, "files": s.file_counts.total, "created": s.created_at}
+        for s in listed
+    ]
+    return Listing("Vector stores", _aged(rows))
+
+
+def _aged(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{**row, "created": _age(row["created"])} for row in rows]
+
+
+def _age(created: int) -> str:
+    seconds = max(0, int(time.time()) - created)
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit} ago"
+    return f"{seconds} s ago"
+
+
+def _text(value: Any) -> str:
+    return "" if value is None else str(value)
