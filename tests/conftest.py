@@ -1,6 +1,9 @@
 """What every test may ask for: a database of each kind, a platform in this process, a platform of its own process."""
 
 import asyncio
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -9,8 +12,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 from perijove_platform.app import create_app
+from perijove_platform.discovery import Connection, NotRunning, read_record
 from perijove_platform.ids import new_id
 from perijove_platform.settings import Settings
+
+
+START_SECONDS = 60
 
 
 @pytest.fixture(scope="session")
@@ -67,3 +74,28 @@ async def client(app: FastAPI, settings: Settings) -> AsyncIterator[httpx.AsyncC
     headers = {"Authorization": f"Bearer {key}"}
     async with httpx.AsyncClient(transport=transport, base_url="http://platform", headers=headers) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
+    """A platform in a process of its own, as users run it, with the default models; shared by the session."""
+    data_dir = tmp_path_factory.mktemp("platform")
+    log = (data_dir / "serve.log").open("wb")
+    command = [sys.executable, "-m", "perijove_platform", "serve", "--data-dir", str(data_dir), "--port", "0"]
+    process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    try:
+        yield _wait_for(data_dir, process)
+    finally:
+        process.terminate()
+        process.wait(timeout=30)
+        log.close()
+
+
+def _wait_for(data_dir: Path, process: subprocess.Popen[bytes]) -> Connection:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            return read_record(data_dir)
+        except NotRunning:
+            time.sleep(0.05)
+    raise AssertionError(f"The platform did not start:\n{(data_dir / 'serve.log').read_text()}")

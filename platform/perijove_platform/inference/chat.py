@@ -52,7 +52,7 @@ def check(request: ChatRequest) -> None:
     if request.tool_choice not in (None, "none", "auto") and not functions:
         raise BadRequest("'tool_choice' needs 'tools'.", param="tool_choice")
     for index, message in enumerate(request.messages):
-        _check_message(message, f"messages[{index}]")
+        check_message(message, f"messages[{index}]")
 
 
 def check_format(response_format: ResponseFormat | None, param: str = "response_format") -> None:
@@ -82,7 +82,7 @@ def function_tools(request: ChatRequest) -> list[FunctionTool]:
     return found
 
 
-def _check_message(message: Message, where: str) -> None:
+def check_message(message: Message, where: str) -> None:
     if message.audio is not None or message.function_call is not None:
         name = "audio" if message.audio is not None else "function_call"
         raise BadRequest(f"'{where}.{name}' is not supported: leave it out.", param=f"{where}.{name}")

@@ -1,7 +1,5 @@
 """`/v1/chat/completions`, `/v1/completions`, `/v1/embeddings`."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
@@ -10,7 +8,7 @@ from starlette.responses import Response
 from perijove_platform.inference import chat, completions
 from perijove_platform.inference.schemas import ChatRequest, CompletionRequest, EmbeddingRequest
 from perijove_platform.inference.service import InferenceService
-from perijove_platform.inference.sse import EventStream, answer, while_connected
+from perijove_platform.inference.sse import EventStream, answer_while_connected
 from perijove_platform.rbac import Caller, requires
 
 router = APIRouter(tags=["inference"])
@@ -32,7 +30,7 @@ async def create_chat_completion(
     chat.check(body)
     if body.stream:
         return EventStream(service.chat_stream(caller, body))
-    return answer(await while_connected(request, service.chat(caller, body)))
+    return await answer_while_connected(request, service.chat(caller, body))
 
 
 @router.post("/v1/completions", response_model=None)
@@ -43,7 +41,7 @@ async def create_completion(
     completions.check(body)
     if body.stream:
         return EventStream(service.completion_stream(caller, body))
-    return answer(await while_connected(request, service.completion(caller, body)))
+    return await answer_while_connected(request, service.completion(caller, body))
 
 
 @router.post("/v1/embeddings", response_model=None)
@@ -51,4 +49,4 @@ async def create_embeddings(
     body: EmbeddingRequest, request: Request, service: Service, caller: Annotated[Caller, requires("inference.use")]
 ) -> Response:
     """One vector for each input."""
-    return answer(await while_connected(request, service.embed(caller, body)))
+    return await answer_while_connected(request, service.embed(caller, body))

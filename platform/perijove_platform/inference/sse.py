@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 FIRST_COMMENT_SECONDS = 1.0
 """How long an answer may take to begin before its stream is opened with a comment. Errors until then have a status."""
 KEEP_ALIVE_SECONDS = 10.0
+CLIENT_GONE = 499
+"""The status in the log of a request whose client left; nobody reads it."""
 DONE = b"data: [DONE]\n\n"
 
 
@@ -34,10 +36,6 @@ def named_frame(event: str, data: Any) -> bytes:
 def error_frame(envelope: dict[str, Any]) -> bytes:
     """A failure in the middle of a stream, in the form that OpenAI's clients raise."""
     return frame(envelope)
-
-
-class ClientGone(Exception):
-    """The client closed its connection; there is nobody to answer."""
 
 
 class EventStream(Response):
@@ -116,24 +114,16 @@ async def _left(receive: Receive) -> None:
         pass
 
 
-async def while_connected[T](request: Request, work: Coroutine[Any, Any, T]) -> T:
-    """The result of `work`, which is cancelled when the client leaves.
-
-    Raises:
-        ClientGone: it left.
-    """
+async def answer_while_connected(request: Request, work: Coroutine[Any, Any, Any]) -> Response:
+    """The result of `work` as JSON; the work is cancelled when the client leaves."""
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_left(request.receive))
     try:
         await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
         if not task.done():
-            raise ClientGone
-        return task.result()
+            return Response(status_code=CLIENT_GONE)
+        return Response(orjson.dumps(task.result()), media_type="application/json")
     finally:
         gone.cancel()
         task.cancel()
         await asyncio.gather(task, gone, return_exceptions=True)
-
-
-def answer(body: Any) -> Response:
-    return Response(orjson.dumps(body), media_type="application/json")

@@ -1,0 +1,1 @@
+"""Whether the platform is well: for probes, for `perijove status` and for the panels."""

@@ -1,0 +1,1 @@
+"""Vector stores: documents made searchable by meaning, with OpenAI's API."""
