@@ -196,20 +196,30 @@ function Messages(props: { count: number; children: React.ReactNode }): JSX.Elem
   );
 }
 
-/** Render again when the session changes, at most once for each frame. */
+/**
+ * Render again when the session changes. The words of an answer are taken once
+ * for each frame; a setting at once, or its field would lose the caret.
+ */
 function useChanges(session: ChatSession): void {
   const [, setCount] = React.useState(0);
   React.useEffect(() => {
     let frame = 0;
+    let messages = session.messages;
+    const render = () => {
+      frame = 0;
+      setCount(count => count + 1);
+    };
     const update = () => {
-      // A hidden tab gets no frames; it catches up when it is shown.
-      frame ||= requestAnimationFrame(() => {
-        frame = 0;
-        setCount(count => count + 1);
-      });
+      if (session.messages === messages) {
+        render();
+      } else {
+        messages = session.messages;
+        // A hidden tab gets no frames; it catches up when it is shown.
+        frame ||= requestAnimationFrame(render);
+      }
     };
     session.changed.connect(update);
-    update();
+    render();
     return () => {
       session.changed.disconnect(update);
       cancelAnimationFrame(frame);

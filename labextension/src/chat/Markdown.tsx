@@ -1,5 +1,4 @@
 import { IRenderMimeRegistry, MimeModel } from '@jupyterlab/rendermime';
-import { IRenderMime } from '@jupyterlab/rendermime-interfaces';
 import { Widget } from '@lumino/widgets';
 import * as React from 'react';
 
@@ -27,7 +26,7 @@ export function Markdown(props: { source: string; rendermime: IRenderMimeRegistr
 /** Renders the newest text; what comes while it is busy is shown afterwards, once. */
 class LiveMarkdown {
   constructor(
-    private readonly _renderer: IRenderMime.IRenderer,
+    private readonly _renderer: ReturnType<IRenderMimeRegistry['createRenderer']>,
     host: HTMLElement
   ) {
     if (host.isConnected) {

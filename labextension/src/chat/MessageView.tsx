@@ -32,7 +32,7 @@ export const MessageView = React.memo(function MessageView(props: IMessageProps)
   return (
     <article
       className={`jp-PerijoveChat-message jp-mod-${message.role} jp-mod-${message.state}`}
-      aria-label={mine ? trans.__('You') : message.model ?? trans.__('Model')}
+      aria-label={mine ? trans.__('You') : (message.model ?? trans.__('Model'))}
       aria-busy={message.state === 'waiting' || message.state === 'streaming'}
     >
       <header>{mine ? trans.__('You') : message.model}</header>
@@ -79,11 +79,7 @@ function Question(props: IMessageProps): JSX.Element {
         }}
       />
       <footer>
-        <Action
-          label={trans.__('Ask again')}
-          disabled={busy || draft.trim() === ''}
-          run={save}
-        />
+        <Action label={trans.__('Ask again')} disabled={busy || draft.trim() === ''} run={save} />
         <Action label={trans.__('Cancel')} run={() => setDraft(null)} />
       </footer>
     </>

@@ -81,8 +81,7 @@ export function fromResponseEvent(data: string): AnswerEvent[] {
   if (data === '[DONE]') {
     return [];
   }
-  const event: IResponseEvent & { readonly error?: IWireError } =
-    JSON.parse(data);
+  const event: IResponseEvent & { readonly error?: IWireError } = JSON.parse(data);
   switch (event.type) {
     case 'response.output_text.delta':
       return [{ type: 'text', text: event.delta ?? '' }];

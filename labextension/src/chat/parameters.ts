@@ -66,18 +66,13 @@ export function toSampling(parameters: IChatParameters): ISampling {
   const number = (text: string, valid: boolean) =>
     text.trim() !== '' && valid ? Number(text) : undefined;
   const all: ISampling = {
-    temperature: number(
-      parameters.temperature,
-      within(parameters.temperature, 0, 2)
-    ),
+    temperature: number(parameters.temperature, within(parameters.temperature, 0, 2)),
     top_p: number(parameters.topP, within(parameters.topP, 0, 1)),
     max_tokens: number(parameters.maxTokens, whole(parameters.maxTokens, 1)),
     seed: number(parameters.seed, whole(parameters.seed, -Infinity)),
     stop: sequences.length > 0 ? sequences : undefined
   };
-  return Object.fromEntries(
-    Object.entries(all).filter(([, value]) => value !== undefined)
-  );
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined));
 }
 
 function stops(parameters: IChatParameters): string[] {

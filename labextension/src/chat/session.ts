@@ -2,13 +2,7 @@ import { ISignal, Signal } from '@lumino/signaling';
 
 import { DEFAULT_PARAMETERS, IChatParameters } from './parameters';
 import { IAnswerRequest, toRequest } from './requests';
-import {
-  AnswerEvent,
-  applyEvent,
-  finishAnswer,
-  forReload,
-  IMessage
-} from './transcript';
+import { AnswerEvent, applyEvent, finishAnswer, forReload, IMessage } from './transcript';
 
 /**
  * Sends a question and yields the answer as it comes.
@@ -148,12 +142,7 @@ export class ChatSession {
     const abort = new AbortController();
     const started = performance.now();
     const elapsed = () => performance.now() - started;
-    const request = toRequest(
-      this._model,
-      this._messages,
-      this._parameters,
-      this._vectorStoreIds
-    );
+    const request = toRequest(this._model, this._messages, this._parameters, this._vectorStoreIds);
     let answer: IMessage = {
       id: this._nextId++,
       role: 'assistant',
@@ -171,11 +160,7 @@ export class ChatSession {
         answer = applyEvent(answer, event, elapsed());
         this._put(answer);
       }
-      answer = finishAnswer(
-        answer,
-        abort.signal.aborted ? 'stopped' : 'complete',
-        elapsed()
-      );
+      answer = finishAnswer(answer, abort.signal.aborted ? 'stopped' : 'complete', elapsed());
     } catch (error) {
       answer = abort.signal.aborted
         ? finishAnswer(answer, 'stopped', elapsed())
@@ -192,9 +177,7 @@ export class ChatSession {
   private _put(answer: IMessage): void {
     const at = this._messages.findIndex(message => message.id === answer.id);
     if (at >= 0) {
-      this._messages = this._messages.map(message =>
-        message.id === answer.id ? answer : message
-      );
+      this._messages = this._messages.map(message => (message.id === answer.id ? answer : message));
     } else if (answer.state === 'waiting') {
       this._messages = [...this._messages, answer];
     }

@@ -15,12 +15,7 @@ export interface IAnswerStats {
 }
 
 /** How an answer stands. A question is always `complete`. */
-export type MessageState =
-  | 'waiting'
-  | 'streaming'
-  | 'complete'
-  | 'stopped'
-  | 'failed';
+export type MessageState = 'waiting' | 'streaming' | 'complete' | 'stopped' | 'failed';
 
 /** One turn of the conversation. */
 export interface IMessage {
@@ -60,11 +55,7 @@ export const MAX_KEPT_MESSAGES = 200;
  *
  * @param elapsedMs - since the request was sent
  */
-export function applyEvent(
-  message: IMessage,
-  event: AnswerEvent,
-  elapsedMs: number
-): IMessage {
+export function applyEvent(message: IMessage, event: AnswerEvent, elapsedMs: number): IMessage {
   const stats = message.stats ?? emptyStats();
   switch (event.type) {
     case 'text':
@@ -124,9 +115,7 @@ export function tokensPerSecond(stats: IAnswerStats): number | null {
     return null;
   }
   const seconds = (totalMs - firstTokenMs) / 1000;
-  return completionTokens > 1 && seconds > 0
-    ? (completionTokens - 1) / seconds
-    : null;
+  return completionTokens > 1 && seconds > 0 ? (completionTokens - 1) / seconds : null;
 }
 
 /**
@@ -165,8 +154,7 @@ export function forReload(messages: readonly IMessage[]): IMessage[] {
     if (characters > MAX_KEPT_CHARACTERS) {
       break;
     }
-    const underWay =
-      message.state === 'waiting' || message.state === 'streaming';
+    const underWay = message.state === 'waiting' || message.state === 'streaming';
     kept.push(underWay ? { ...message, state: 'stopped' } : message);
   }
   kept.reverse();

@@ -69,7 +69,7 @@ async function evaluate(kernel: Kernel.IKernelConnection, expression: string): P
   if (reply.content.status !== 'ok') {
     throw new KernelError(reply.content.status === 'error' ? reply.content.evalue : 'aborted');
   }
-  return readValue((reply.content as KernelMessage.IReplyOkContent & IWithExpressions));
+  return readValue(reply.content as KernelMessage.IReplyOkContent & IWithExpressions);
 }
 
 interface IWithExpressions {
@@ -108,6 +108,8 @@ export function fromPythonString(repr: string): string {
     .replace(
       /\\(?:x([0-9a-f]{2})|u([0-9a-f]{4})|U([0-9a-f]{8})|(.))/gs,
       (_, x: string, u: string, long: string, one: string) =>
-        one !== undefined ? simple[one] ?? one : String.fromCodePoint(parseInt(x ?? u ?? long, 16))
+        one !== undefined
+          ? (simple[one] ?? one)
+          : String.fromCodePoint(parseInt(x ?? u ?? long, 16))
     );
 }

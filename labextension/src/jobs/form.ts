@@ -12,6 +12,9 @@ export interface IJobForm {
   readonly epochs: string;
   readonly batchSize: string;
   readonly learningRateMultiplier: string;
+  readonly maxSteps: string;
+  readonly loraRank: string;
+  readonly loraAlpha: string;
   readonly seed: string;
   readonly cluster: string;
 }
@@ -32,13 +35,33 @@ export const EMPTY_FORM: IJobForm = {
   epochs: AUTO,
   batchSize: AUTO,
   learningRateMultiplier: AUTO,
+  maxSteps: '',
+  loraRank: '',
+  loraAlpha: '',
   seed: '',
   cluster: ''
 };
 
 /** OpenAI's limit. */
 const MAX_SUFFIX = 64;
-const SUFFIX = /^[A-Za-z0-9][A-Za-z0-9_-]*$/;
+const SUFFIX = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;
+
+/** The largest learning rate multiplier. */
+const MAX_RATE = 100;
+
+/** Whole numbers from 1 to the bound, or "auto". */
+const WHOLE_OR_AUTO = [
+  ['epochs', 50],
+  ['batchSize', 256]
+] as const;
+
+/** Whole numbers between the bounds, or nothing. */
+const WHOLE_OR_NOTHING = [
+  ['maxSteps', 1, 1_000_000],
+  ['loraRank', 1, 256],
+  ['loraAlpha', 1, 1024],
+  ['seed', 0, 2 ** 31 - 1]
+] as const;
 
 /** The last part of a parameter's path, as the server names it, to its field. */
 const FIELD_OF_PARAM: Readonly<Record<string, JobField>> = {
@@ -49,6 +72,9 @@ const FIELD_OF_PARAM: Readonly<Record<string, JobField>> = {
   n_epochs: 'epochs',
   batch_size: 'batchSize',
   learning_rate_multiplier: 'learningRateMultiplier',
+  max_steps: 'maxSteps',
+  lora_r: 'loraRank',
+  lora_alpha: 'loraAlpha',
   seed: 'seed',
   cluster: 'cluster'
 };
@@ -79,19 +105,25 @@ export function validateJobForm(form: IJobForm, trans: TranslationBundle): JobFo
   if (form.suffix.length > MAX_SUFFIX) {
     errors.suffix = trans.__('Use at most %1 characters.', MAX_SUFFIX);
   } else if (form.suffix !== '' && !SUFFIX.test(form.suffix)) {
-    errors.suffix = trans.__('Use letters, digits, "-" and "_", and begin with a letter or digit.');
+    errors.suffix = trans.__(
+      'Use letters, digits, ".", "-" and "_", and begin with a letter or digit.'
+    );
   }
-  if (!isAutoOr(form.epochs, value => Number.isInteger(value) && value >= 1 && value <= 50)) {
-    errors.epochs = trans.__('Give a whole number from 1 to 50, or "auto".');
+  for (const [field, most] of WHOLE_OR_AUTO) {
+    if (!isAutoOr(form[field], value => isWhole(value, 1, most))) {
+      errors[field] = trans.__('Give a whole number from 1 to %1, or "auto".', most);
+    }
   }
-  if (!isAutoOr(form.batchSize, value => Number.isInteger(value) && value >= 1 && value <= 256)) {
-    errors.batchSize = trans.__('Give a whole number from 1 to 256, or "auto".');
+  if (!isAutoOr(form.learningRateMultiplier, value => value > 0 && value <= MAX_RATE)) {
+    errors.learningRateMultiplier = trans.__(
+      'Give a number above 0 and at most %1, or "auto".',
+      MAX_RATE
+    );
   }
-  if (!isAutoOr(form.learningRateMultiplier, value => value > 0 && Number.isFinite(value))) {
-    errors.learningRateMultiplier = trans.__('Give a number above 0, or "auto".');
-  }
-  if (!isSeed(form.seed)) {
-    errors.seed = trans.__('Give a whole number from 0 to 2147483647, or nothing.');
+  for (const [field, least, most] of WHOLE_OR_NOTHING) {
+    if (form[field].trim() !== '' && !isWhole(Number(form[field]), least, most)) {
+      errors[field] = trans.__('Give a whole number from %1 to %2, or nothing.', least, most);
+    }
   }
   return errors;
 }
@@ -111,6 +143,9 @@ export interface IJobRequest {
         readonly n_epochs: number | 'auto';
         readonly batch_size: number | 'auto';
         readonly learning_rate_multiplier: number | 'auto';
+        readonly max_steps?: number;
+        readonly lora_r?: number;
+        readonly lora_alpha?: number;
       };
     };
   };
@@ -125,7 +160,7 @@ export function toJobRequest(form: IJobForm): IJobRequest {
     training_file: form.trainingFile,
     ...(form.validationFile !== '' && { validation_file: form.validationFile }),
     ...(form.suffix !== '' && { suffix: form.suffix }),
-    ...(form.seed.trim() !== '' && { seed: Number(form.seed) }),
+    ...given('seed', form.seed),
     ...(form.cluster !== '' && { cluster: form.cluster }),
     method: {
       type: 'supervised',
@@ -133,7 +168,10 @@ export function toJobRequest(form: IJobForm): IJobRequest {
         hyperparameters: {
           n_epochs: numberOrAuto(form.epochs),
           batch_size: numberOrAuto(form.batchSize),
-          learning_rate_multiplier: numberOrAuto(form.learningRateMultiplier)
+          learning_rate_multiplier: numberOrAuto(form.learningRateMultiplier),
+          ...given('max_steps', form.maxSteps),
+          ...given('lora_r', form.loraRank),
+          ...given('lora_alpha', form.loraAlpha)
         }
       }
     }
@@ -144,6 +182,9 @@ interface IHyperparameters {
   readonly n_epochs?: number | string | null;
   readonly batch_size?: number | string | null;
   readonly learning_rate_multiplier?: number | string | null;
+  readonly max_steps?: number | null;
+  readonly lora_r?: number | null;
+  readonly lora_alpha?: number | null;
 }
 
 /** The part of a job that a clone takes over. */
@@ -166,7 +207,8 @@ export interface IClonable {
  */
 export function formFromJob(job: IClonable): IJobForm {
   const chosen = job.method?.supervised?.hyperparameters ?? job.hyperparameters ?? {};
-  const text = (value: number | string | null | undefined) => String(value ?? AUTO);
+  const text = (value: number | string | null | undefined, missing = AUTO) =>
+    String(value ?? missing);
   return {
     model: job.model,
     trainingFile: job.training_file,
@@ -175,7 +217,10 @@ export function formFromJob(job: IClonable): IJobForm {
     epochs: text(chosen.n_epochs),
     batchSize: text(chosen.batch_size),
     learningRateMultiplier: text(chosen.learning_rate_multiplier),
-    seed: job.seed === null || job.seed === undefined ? '' : String(job.seed),
+    maxSteps: text(chosen.max_steps, ''),
+    loraRank: text(chosen.lora_r, ''),
+    loraAlpha: text(chosen.lora_alpha, ''),
+    seed: text(job.seed, ''),
     cluster: job.cluster ?? ''
   };
 }
@@ -185,9 +230,12 @@ function isAutoOr(text: string, valid: (value: number) => boolean): boolean {
   return trimmed === AUTO || (trimmed !== '' && valid(Number(trimmed)));
 }
 
-function isSeed(text: string): boolean {
-  const value = Number(text);
-  return text.trim() === '' || (Number.isInteger(value) && value >= 0 && value <= 2147483647);
+function isWhole(value: number, least: number, most: number): boolean {
+  return Number.isInteger(value) && value >= least && value <= most;
+}
+
+function given<K extends string>(name: K, text: string): { readonly [P in K]?: number } {
+  return text.trim() === '' ? {} : ({ [name]: Number(text) } as { [P in K]: number });
 }
 
 function numberOrAuto(text: string): number | 'auto' {

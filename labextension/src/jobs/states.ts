@@ -2,13 +2,7 @@ import { TranslationBundle } from '@jupyterlab/translation';
 
 /** Where a job stands, as the platform says it. */
 export type JobState =
-  | 'queued'
-  | 'admitted'
-  | 'running'
-  | 'paused'
-  | 'succeeded'
-  | 'failed'
-  | 'cancelled';
+  'queued' | 'admitted' | 'running' | 'paused' | 'succeeded' | 'failed' | 'cancelled';
 
 const ENDED: ReadonlySet<string> = new Set(['succeeded', 'failed', 'cancelled']);
 
@@ -48,21 +42,4 @@ export function stateLabel(state: string, trans: TranslationBundle): string {
     default:
       return state;
   }
-}
-
-/**
- * A length of time in words as short as they can be: "45 s", "3 min", "2 h 5 min".
- *
- * @param seconds - not negative
- */
-export function formatDuration(seconds: number, trans: TranslationBundle): string {
-  const whole = Math.max(0, Math.round(seconds));
-  if (whole < 60) {
-    return trans.__('%1 s', whole);
-  }
-  const minutes = Math.round(whole / 60);
-  if (minutes < 60) {
-    return trans.__('%1 min', minutes);
-  }
-  return trans.__('%1 h %2 min', Math.floor(minutes / 60), minutes % 60);
 }

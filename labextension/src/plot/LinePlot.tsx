@@ -142,12 +142,7 @@ function Drawing(props: IDrawingProps): JSX.Element {
       onBlur={() => onCursor(null)}
     >
       <clipPath id={clip}>
-        <rect
-          x={g.left}
-          y={g.top - 2}
-          width={g.right - g.left + 2}
-          height={g.bottom - g.top + 4}
-        />
+        <rect x={g.left} y={g.top - 2} width={g.right - g.left + 2} height={g.bottom - g.top + 4} />
       </clipPath>
       <Axes geometry={g} xLabel={props.xLabel} yLabel={props.yLabel} />
       <g clipPath={`url(#${CSS.escape(clip)})`}>
@@ -161,9 +156,7 @@ function Drawing(props: IDrawingProps): JSX.Element {
 }
 
 /** Dots for single points and for what is read out. */
-function Marks(
-  props: Pick<IDrawingProps, 'geometry' | 'series' | 'readings'>
-): JSX.Element {
+function Marks(props: Pick<IDrawingProps, 'geometry' | 'series' | 'readings'>): JSX.Element {
   const { geometry: g, series, readings } = props;
   const indexOf = new Map(series.map((one, index) => [one.id, index]));
   return (
@@ -202,11 +195,7 @@ function Marks(
   );
 }
 
-function Axes(props: {
-  geometry: IGeometry;
-  xLabel: string;
-  yLabel: string;
-}): JSX.Element {
+function Axes(props: { geometry: IGeometry; xLabel: string; yLabel: string }): JSX.Element {
   const { geometry: g, xLabel, yLabel } = props;
   return (
     <g className="jp-PerijovePlot-axes" aria-hidden="true">
@@ -218,29 +207,13 @@ function Axes(props: {
           </text>
         </g>
       ))}
-      <line
-        className="jp-mod-base"
-        x1={g.left}
-        x2={g.right}
-        y1={g.bottom}
-        y2={g.bottom}
-      />
+      <line className="jp-mod-base" x1={g.left} x2={g.right} y1={g.bottom} y2={g.bottom} />
       {g.xTicks.map(tick => (
-        <text
-          key={tick.label}
-          x={tick.position}
-          y={g.bottom + 15}
-          textAnchor="middle"
-        >
+        <text key={tick.label} x={tick.position} y={g.bottom + 15} textAnchor="middle">
           {tick.label}
         </text>
       ))}
-      <text
-        className="jp-mod-name"
-        x={(g.left + g.right) / 2}
-        y={g.height - 6}
-        textAnchor="middle"
-      >
+      <text className="jp-mod-name" x={(g.left + g.right) / 2} y={g.height - 6} textAnchor="middle">
         {xLabel}
       </text>
       <text
@@ -262,16 +235,11 @@ function dotClass(index: number): string {
   return `jp-PerijovePlot-dot jp-mod-style${index % STYLES}`;
 }
 
-function nearestStep(
-  series: readonly IPlotSeries[],
-  x: number
-): number | null {
+function nearestStep(series: readonly IPlotSeries[], x: number): number | null {
   const found = readAt(series, x);
   return found.length === 0
     ? null
-    : found.reduce((best, one) =>
-        Math.abs(one.x - x) < Math.abs(best.x - x) ? one : best
-      ).x;
+    : found.reduce((best, one) => (Math.abs(one.x - x) < Math.abs(best.x - x) ? one : best)).x;
 }
 
 /** Where a key moves the cursor: null hides it, undefined means "not ours". */
@@ -301,10 +269,7 @@ export function stepByKey(
   }
 }
 
-function describe(
-  series: readonly IPlotSeries[],
-  trans: TranslationBundle
-): string {
+function describe(series: readonly IPlotSeries[], trans: TranslationBundle): string {
   return series
     .filter(one => one.points.length > 0)
     .map(({ label, points }) =>

@@ -17,10 +17,7 @@ export interface ITableRow {
 /**
  * The points of all series side by side, ordered by step.
  */
-export function tableRows(
-  series: readonly IPlotSeries[],
-  limit = MAX_ROWS
-): readonly ITableRow[] {
+export function tableRows(series: readonly IPlotSeries[], limit = MAX_ROWS): readonly ITableRow[] {
   const xs = new Set<number>();
   for (const { points } of series) {
     for (const point of decimate(points, limit)) {
@@ -49,10 +46,7 @@ export function PlotTable(props: {
   const { series, xLabel, trans } = props;
   const [open, setOpen] = React.useState(false);
   return (
-    <details
-      className="jp-PerijovePlot-data"
-      onToggle={event => setOpen(event.currentTarget.open)}
-    >
+    <details className="jp-PerijovePlot-data" onToggle={event => setOpen(event.currentTarget.open)}>
       <summary>{trans.__('Values as a table')}</summary>
       {open && (
         <div className="jp-PerijovePlot-scroll" tabIndex={0}>
@@ -72,9 +66,7 @@ export function PlotTable(props: {
                 <tr key={row.x}>
                   <th scope="row">{formatValue(row.x)}</th>
                   {row.values.map((value, index) => (
-                    <td key={series[index].id}>
-                      {value === null ? '–' : formatValue(value)}
-                    </td>
+                    <td key={series[index].id}>{value === null ? '–' : formatValue(value)}</td>
                   ))}
                 </tr>
               ))}

@@ -14,10 +14,7 @@ export const MAX_DRAWN_POINTS = 2000;
  * @param points - ordered by x, finite
  * @param limit - at least 3
  */
-export function decimate(
-  points: readonly IPoint[],
-  limit = MAX_DRAWN_POINTS
-): readonly IPoint[] {
+export function decimate(points: readonly IPoint[], limit = MAX_DRAWN_POINTS): readonly IPoint[] {
   if (points.length <= limit) {
     return points;
   }
@@ -27,10 +24,7 @@ export function decimate(
   for (let bucket = 0; bucket < limit - 2; bucket++) {
     const start = Math.floor(bucket * width) + 1;
     const end = Math.floor((bucket + 1) * width) + 1;
-    const afterEnd = Math.min(
-      Math.floor((bucket + 2) * width) + 1,
-      points.length
-    );
+    const afterEnd = Math.min(Math.floor((bucket + 2) * width) + 1, points.length);
     const mean = average(points, end, Math.max(afterEnd, end + 1));
     previous = largestTriangle(points, start, end, previous, mean);
     kept.push(previous);
@@ -39,11 +33,7 @@ export function decimate(
   return kept;
 }
 
-function average(
-  points: readonly IPoint[],
-  start: number,
-  end: number
-): IPoint {
+function average(points: readonly IPoint[], start: number, end: number): IPoint {
   let x = 0;
   let y = 0;
   for (let index = start; index < end; index++) {

@@ -1,14 +1,5 @@
 import { decimate } from './decimate';
-import {
-  extent,
-  formatTick,
-  IDomain,
-  linearScale,
-  niceDomain,
-  Scale,
-  ticks,
-  widen
-} from './scale';
+import { extent, formatTick, IDomain, linearScale, niceDomain, Scale, ticks, widen } from './scale';
 import { IPlotSeries, nearest } from './series';
 
 const MARGIN = { top: 10, right: 14, bottom: 38, left: 58 };
@@ -108,10 +99,7 @@ export interface IReading {
 /**
  * What each series says nearest to `x`.
  */
-export function readAt(
-  series: readonly IPlotSeries[],
-  x: number
-): readonly IReading[] {
+export function readAt(series: readonly IPlotSeries[], x: number): readonly IReading[] {
   return series.flatMap(({ id, label, points }) => {
     const point = nearest(points, x);
     return point ? [{ id, label, ...point }] : [];

@@ -61,11 +61,7 @@ export interface ITicks {
  *
  * @param wholeNumbers - never put a tick between two integers (steps, tokens)
  */
-export function ticks(
-  domain: IDomain,
-  count: number,
-  wholeNumbers = false
-): ITicks {
+export function ticks(domain: IDomain, count: number, wholeNumbers = false): ITicks {
   const wide = widen(domain);
   let step = niceStep((wide.max - wide.min) / Math.max(1, count));
   if (wholeNumbers) {
@@ -96,11 +92,7 @@ export function niceDomain(domain: IDomain, count: number): IDomain {
 /**
  * A linear map of the domain to the pixels from `start` to `end`.
  */
-export function linearScale(
-  domain: IDomain,
-  start: number,
-  end: number
-): Scale {
+export function linearScale(domain: IDomain, start: number, end: number): Scale {
   const width = domain.max - domain.min || 1;
   return value => start + ((value - domain.min) / width) * (end - start);
 }
@@ -116,8 +108,7 @@ export function formatTick(value: number, step: number): string {
   if (step < 1e-3 || magnitude >= 1e6) {
     const digits = Math.max(
       0,
-      Math.floor(Math.log10(magnitude) + 1e-9) -
-        Math.floor(Math.log10(step) + 1e-9)
+      Math.floor(Math.log10(magnitude) + 1e-9) - Math.floor(Math.log10(step) + 1e-9)
     );
     return value.toExponential(Math.min(digits, 6)).replace('e+', 'e');
   }

@@ -11,7 +11,6 @@ from perijove_platform.errors import BadGateway, BadRequest
 from perijove_platform.runtimes.base import Endpoint, ModelSpec, Serving
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
 _BATCH = 16

@@ -37,7 +37,7 @@ class EmbeddingService:
             if spec is not None:
                 return EngineEmbedder(model, spec, self._serving)
         raise BadRequest(
-            f"There is no embedding model '{model}'. Use '{WORDLLAMA}', or register an embedding GGUF as a model first.",
+            f"There is no embedding model '{model}'. Use '{WORDLLAMA}', or register an embedding GGUF as a model.",
             param=param,
             code="model_not_found",
         )

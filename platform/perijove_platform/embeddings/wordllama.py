@@ -67,5 +67,5 @@ def normalized(vectors: "NDArray[np.float32]") -> "NDArray[np.float32]":
     import numpy as np
 
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: NDArray[np.float32] = vectors / np.where(lengths == 0, 1, lengths)
+    scaled: NDArray[np.float32] = (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32, copy=False)
     return scaled

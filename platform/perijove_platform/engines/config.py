@@ -17,7 +17,8 @@ class EngineConfig:
         api_key: the secret that every request to the engine must carry as a bearer token.
         adapters: paths of LoRA adapters; the position in the list is the engine's number of it.
         embedding: serve embeddings instead of text.
-        context_length: tokens that one request can use at most; ``None`` takes the model's own, up to `max_context_length`.
+        context_length: tokens that one request can use at most; ``None`` takes the model's own, within
+            `max_context_length`.
         max_context_length: bound for a model's own length, in tokens.
         parallel: requests that are worked on at the same time; more wait in the engine.
         threads: for computing; 0 takes the number of physical cores.

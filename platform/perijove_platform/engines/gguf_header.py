@@ -26,9 +26,9 @@ TENSOR_TYPES: dict[int, tuple[int, int]] = {
     10: (256, 84), 11: (256, 110), 12: (256, 144), 13: (256, 176), 14: (256, 210), 15: (256, 292), 16: (256, 66),
     17: (256, 74), 18: (256, 98), 19: (256, 50), 20: (32, 18), 21: (256, 110), 22: (256, 82), 23: (256, 136),
     24: (1, 1), 25: (1, 2), 26: (1, 4), 27: (1, 8), 28: (1, 8), 29: (256, 56), 30: (1, 2), 34: (256, 54),
-    35: (256, 66), 39: (32, 17),
+    35: (256, 66), 39: (32, 17), 40: (64, 36), 41: (128, 18),
 }  # fmt: skip
-_ENCODERS = re.compile(r"bert|embedding|t5encoder")
+_ENCODERS = re.compile(r"bert|embedding|t5encoder|llama-embed$")
 _SPLIT = re.compile(r"^(?P<stem>.+)-(?P<number>\d{5})-of-(?P<count>\d{5})\.gguf$")
 
 
@@ -103,7 +103,9 @@ def read_header(path: str | Path) -> GgufHeader:
 
 
 def _truncated(size: int, wanted: int | None = None) -> str:
-    detail = f"{size} bytes of at least {wanted}" if wanted is not None else f"it ends within its header, at {size} bytes"
+    detail = (
+        f"{size} bytes of at least {wanted}" if wanted is not None else f"it ends within its header, at {size} bytes"
+    )
     return f"the file is truncated ({detail}): fetch or copy it again"
 
 
@@ -119,7 +121,9 @@ class _Reader:
             raise GgufError("the file is not a GGUF model (its first bytes are not 'GGUF')")
         version = self._number("I")
         if version not in (2, 3):
-            raise GgufError(f"GGUF version {version} is not supported: convert the model again with a current llama.cpp")
+            raise GgufError(
+                f"GGUF version {version} is not supported: convert the model again with a current llama.cpp"
+            )
         tensors, entries = self._count(_MAX_ENTRIES), self._count(_MAX_ENTRIES)
         metadata = dict(filter(None, (self._entry() for _ in range(entries))))
         infos = [self._tensor() for _ in range(tensors)]
@@ -169,7 +173,7 @@ class _Reader:
         return math.prod(dimensions), self._number("I"), self._number("Q")
 
     def _count(self, limit: int, form: str = "Q") -> int:
-        value = self._number(form)
+        value: int = self._number(form)
         if value > limit:
             raise GgufError("the file's header is damaged: fetch or copy it again")
         return value

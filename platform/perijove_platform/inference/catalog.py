@@ -1,7 +1,8 @@
 """What the inference plane is told about the rest of the platform.
 
 The data path imports no manager. Managers implement these protocols and the composition root hands them over:
-models → `CatalogSource`, vector stores → `FileSearch`, the in-process embedding model → `Embedder`, usage → `UsageSink`.
+models → `CatalogSource`, vector stores → `FileSearch`, the embedding model of this process → `Embedder`,
+usage → `UsageSink`.
 """
 
 from __future__ import annotations
@@ -106,24 +107,34 @@ class FileSearch(Protocol):
         ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class EmbeddedTexts:
-    """`vectors` is float32 of shape (texts, dimensions), each row of length 1; `tokens` counts all the texts."""
+class EmbeddedTexts(Protocol):
+    """The vectors of some texts."""
 
-    vectors: NDArray[np.float32]
-    tokens: int
+    @property
+    def vectors(self) -> NDArray[np.float32]:
+        """Shape (texts, dimension), each row of length 1."""
+        ...
+
+    @property
+    def tokens(self) -> int:
+        """Of all the texts together."""
+        ...
 
 
 class Embedder(Protocol):
-    """The embedding model that runs inside the platform's process (its work is done in a thread)."""
+    """The embedding model that runs inside the platform's process (its work is done in a thread).
+
+    It is trained as a Matryoshka (https://arxiv.org/abs/2205.13147): the first 64, 128, … numbers of a vector are a
+    shorter embedding, once scaled to length 1.
+    """
 
     @property
-    def dimensions(self) -> Sequence[int]:
-        """The vector lengths that it can give, the native one first; none other can be had."""
+    def dimension(self) -> int:
+        """The length of its vectors."""
         ...
 
-    async def embed(self, texts: Sequence[str], dimensions: int | None = None) -> EmbeddedTexts:
-        """Vectors of the texts, in order; `dimensions` is one of `self.dimensions` and ``None`` the native one."""
+    async def embed(self, texts: Sequence[str]) -> EmbeddedTexts:
+        """Vectors of the texts, in order."""
         ...
 
 
@@ -132,7 +143,7 @@ class UsageRecord:
     """What one request used.
 
     Attributes:
-        operation: ``"completions"`` (chat, completions and responses) or ``"embeddings"``, as OpenAI's usage API groups.
+        operation: ``"completions"`` (chat, completions, responses) or ``"embeddings"``, as in OpenAI's usage API.
         at: Unix seconds.
         completion_tokens: generated, over all choices.
         cached_tokens: the part of `prompt_tokens` that the engine had in its cache.

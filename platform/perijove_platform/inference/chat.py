@@ -139,7 +139,8 @@ def engine_sampling(request: Sampling) -> dict[str, Any]:
         # OpenAI's penalties look at all of the text, llama.cpp's at the last 64 tokens unless told otherwise.
         body["repeat_last_n"] = -1
     if request.seed is not None:
-        body["seed"] = request.seed & SEED_MASK
+        # What is cached alters the last bits of what is computed, and so, now and then, a token.
+        body |= {"seed": request.seed & SEED_MASK, "cache_prompt": False}
     return body
 
 

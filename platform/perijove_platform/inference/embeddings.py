@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from perijove_platform.errors import BadRequest, Unavailable
-from perijove_platform.inference.catalog import EmbeddedTexts, Embedder
+from perijove_platform.inference.catalog import Embedder
 from perijove_platform.inference.engine import EngineSession
 from perijove_platform.inference.schemas import EmbeddingRequest
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+SHORTER_LENGTHS = (64, 128)
+"""Of wordllama's Matryoshka training."""
 MAX_TOTAL_CHARACTERS = 16 * 1024 * 1024
 
 
@@ -31,8 +33,8 @@ def inputs_of(request: EmbeddingRequest) -> list[Any]:
     return list(given)
 
 
-async def embed_in_process(embedder: Embedder | None, request: EmbeddingRequest) -> EmbeddedTexts:
-    """Vectors from the embedding model of this process.
+async def embed_in_process(embedder: Embedder | None, request: EmbeddingRequest) -> dict[str, Any]:
+    """The answer from the embedding model of this process.
 
     Raises:
         BadRequest: tokens instead of text, or a length that the model does not have.
@@ -42,11 +44,13 @@ async def embed_in_process(embedder: Embedder | None, request: EmbeddingRequest)
     inputs = inputs_of(request)
     if not isinstance(inputs[0], str):
         raise BadRequest(f"'{request.model}' takes text, not tokens.", param="input", code="unsupported_input")
-    lengths = embedder.dimensions
+    lengths = [length for length in SHORTER_LENGTHS if length < embedder.dimension] + [embedder.dimension]
     if request.dimensions is not None and request.dimensions not in lengths:
-        listed = ", ".join(str(length) for length in sorted(lengths))
+        listed = ", ".join(str(length) for length in lengths)
         raise BadRequest(f"'{request.model}' gives vectors of {listed} dimensions.", param="dimensions")
-    return await embedder.embed(inputs, request.dimensions)
+    embedded = await embedder.embed(inputs)
+    vectors = await asyncio.to_thread(encode, embedded.vectors, request.dimensions, request.encoding_format)
+    return body(request.model, vectors, embedded.tokens)
 
 
 async def embed_by_engine(session: EngineSession, request: EmbeddingRequest) -> dict[str, Any]:
@@ -68,9 +72,16 @@ async def embed_by_engine(session: EngineSession, request: EmbeddingRequest) -> 
     return body(request.model, vectors, int(answer["usage"]["prompt_tokens"]))
 
 
-def encode(vectors: NDArray[np.float32], encoding: str | None) -> list[Any]:
-    """Rows as lists of numbers, or as base64 of little-endian float32."""
-    return [_base64(row.tobytes()) for row in vectors] if encoding == "base64" else vectors.tolist()
+def encode(vectors: NDArray[np.float32], dimensions: int | None, encoding: str | None) -> list[Any]:
+    """Rows, cut to `dimensions` and scaled to length 1 again, as lists of numbers or as base64 of float32."""
+    import numpy as np
+
+    if dimensions is not None and dimensions < vectors.shape[1]:
+        vectors = vectors[:, :dimensions]
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        vectors = (vectors / np.where(lengths == 0, 1, lengths)).astype(np.float32)
+    packed = np.ascontiguousarray(vectors, dtype="<f4")
+    return [_base64(row.tobytes()) for row in packed] if encoding == "base64" else packed.tolist()
 
 
 def _base64(packed: bytes) -> str:

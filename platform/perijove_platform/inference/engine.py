@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from perijove_platform.errors import ApiError, BadGateway, BadRequest, Unavailable
+from perijove_platform.inference.catalog import ModelEntry
 from perijove_platform.inference.router import Route
 from perijove_platform.inference.upstream import Connection, Upstream, UpstreamError
 
@@ -59,9 +60,9 @@ class ContextExceeded(BadRequest):
         self.context_length = context_length
 
 
-def engine_failed(route: Route, reason: object) -> BadGateway:
+def engine_failed(entry: ModelEntry, reason: object) -> BadGateway:
     return BadGateway(
-        f"The engine of model '{route.entry.model_id}' failed during this request: {reason}. It is started again by "
+        f"The engine of model '{entry.model_id}' failed during this request: {reason}. It is started again by "
         "the next request: send this one again. If that fails too, the engine's log says why.",
         code="engine_failed",
     )
@@ -80,7 +81,7 @@ def translate(route: Route, status: int, body: Any) -> ApiError:
         return Unavailable(f"The engine is not ready: {message}. Send the request again shortly.", code="engine_busy")
     if status == 501:
         return BadRequest(f"The engine does not support this request: {message.rstrip('.')}.", code="unsupported")
-    return engine_failed(route, message.rstrip("."))
+    return engine_failed(route.entry, message.rstrip("."))
 
 
 class EngineSession:
@@ -121,7 +122,8 @@ class EngineSession:
             count_prompt: whether its prompt is accounted; further choices of the same prompt are not.
 
         Raises:
-            ApiError: before the first delta what the engine refuses, at any time that it failed.
+            ApiError: what the engine refuses, before the first delta.
+            UpstreamError: the engine failed.
         """
         count = TokenCount()
         self.counts.append(count)
@@ -129,17 +131,14 @@ class EngineSession:
             {**body, **self._lora(), "stream": True, "stream_options": {"include_usage": True}, "return_progress": True}
         )
         endpoint = self.route.endpoint
-        try:
-            async with self._upstream.request(endpoint.base_url, path, endpoint.headers, message) as connection:
-                if connection.status != 200:
-                    raise translate(self.route, connection.status, _parsed(await _bounded(connection)))
-                async with aclosing(_events(connection)) as events:
-                    async for event in events:
-                        delta = self._read(event, count, count_prompt=count_prompt)
-                        if delta is not None:
-                            yield delta
-        except UpstreamError as error:
-            raise engine_failed(self.route, error) from error
+        async with self._upstream.request(endpoint.base_url, path, endpoint.headers, message) as connection:
+            if connection.status != 200:
+                raise translate(self.route, connection.status, _parsed(await _bounded(connection)))
+            async with aclosing(_events(connection)) as events:
+                async for event in events:
+                    delta = self._read(event, count, count_prompt=count_prompt)
+                    if delta is not None:
+                        yield delta
 
     def _read(self, event: dict[str, Any], count: TokenCount, *, count_prompt: bool) -> Delta | None:
         if "error" in event:
@@ -177,11 +176,8 @@ class EngineSession:
     async def _fetch(self, path: str, body: Mapping[str, Any] | None) -> tuple[int, Any]:
         endpoint = self.route.endpoint
         message = None if body is None else orjson.dumps(body)
-        try:
-            async with self._upstream.request(endpoint.base_url, path, endpoint.headers, message) as connection:
-                return connection.status, _parsed(await _bounded(connection))
-        except UpstreamError as error:
-            raise engine_failed(self.route, error) from error
+        async with self._upstream.request(endpoint.base_url, path, endpoint.headers, message) as connection:
+            return connection.status, _parsed(await _bounded(connection))
 
 
 async def _bounded(connection: Connection) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
@@ -26,6 +26,8 @@ from perijove_platform.inference.schemas import (
     refuse,
     refuse_obfuscation,
 )
+
+M = TypeVar("M", bound=BaseModel)
 
 PREFIXES = {"message": "msg_", "function_call": "fc_", "function_call_output": "fco_"}
 REPLAYED = ("reasoning", "file_search_call")
@@ -90,7 +92,7 @@ def _check_choice(choice: str | NamedToolChoice | None, tools: ResponseTools) ->
         raise BadRequest("'tool_choice' needs 'tools'.", param="tool_choice")
 
 
-def _validated[T: BaseModel](model: type[T], value: Any, where: str) -> T:
+def _validated(model: type[M], value: Any, where: str) -> M:
     try:
         return model.model_validate(value)
     except ValidationError as error:
@@ -116,7 +118,7 @@ def items_of(request: ResponseRequest) -> list[dict[str, Any]]:
         item = {**given, "type": kind, "id": given.get("id") or new_id(PREFIXES.get(kind, "item_"))}
         if kind == "message" and isinstance(given.get("content"), str):
             part = "output_text" if given.get("role") == "assistant" else "input_text"
-            extra = {"annotations": []} if part == "output_text" else {}
+            extra: dict[str, Any] = {"annotations": []} if part == "output_text" else {}
             item["content"] = [{"type": part, "text": given["content"], **extra}]
         items.append({"status": "completed", **item} if kind in PREFIXES else item)
     messages_of(items)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
@@ -11,10 +10,10 @@ from perijove_platform.database import now
 from perijove_platform.inference import chat, completions, embeddings
 from perijove_platform.inference.admission import Admission
 from perijove_platform.inference.catalog import Embedder, ModelEntry, ModelKind, UsageRecord, UsageSink
-from perijove_platform.inference.engine import ContextExceeded, EngineSession, TokenCount
+from perijove_platform.inference.engine import ContextExceeded, EngineSession, TokenCount, engine_failed
 from perijove_platform.inference.router import Router
 from perijove_platform.inference.schemas import ChatRequest, CompletionRequest, EmbeddingRequest
-from perijove_platform.inference.upstream import Upstream
+from perijove_platform.inference.upstream import Upstream, UpstreamError
 from perijove_platform.rbac import Caller
 
 
@@ -52,15 +51,19 @@ class InferenceService:
             context_param: the field to blame when the input is too long.
         """
         entry = await self._router.resolve(caller.project_id, name, kind)
-        async with self._admission.slot(), self._router.lease(entry) as route:
-            session = EngineSession(self._upstream, route)
-            try:
-                yield session
-            except ContextExceeded as error:
-                error.param = error.param or context_param
-                raise
-            finally:
-                self._account(caller, entry, session.totals())
+        try:
+            async with self._admission.slot(), self._router.lease(entry) as route:
+                session = EngineSession(self._upstream, route)
+                try:
+                    yield session
+                finally:
+                    self._account(caller, entry, session.totals())
+        except ContextExceeded as error:
+            error.param = error.param or context_param
+            raise
+        except UpstreamError as error:
+            # The cluster says more where it knows that the engine has ended; this is for all other reasons.
+            raise engine_failed(entry, error) from error
 
     def _account(self, caller: Caller, entry: ModelEntry, count: TokenCount) -> None:
         if not count.prompt and not count.completion:
@@ -118,7 +121,6 @@ class InferenceService:
             async with self.session(caller, request.model, kind, context_param="input") as session:
                 return await embeddings.embed_by_engine(session, request)
         async with self._admission.slot():
-            embedded = await embeddings.embed_in_process(self._embedder, request)
-        self._account(caller, entry, TokenCount(prompt=embedded.tokens))
-        vectors = await asyncio.to_thread(embeddings.encode, embedded.vectors, request.encoding_format)
-        return embeddings.body(request.model, vectors, embedded.tokens)
+            answer = await embeddings.embed_in_process(self._embedder, request)
+        self._account(caller, entry, TokenCount(prompt=answer["usage"]["prompt_tokens"]))
+        return answer

@@ -11,6 +11,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from typing import cast
 from urllib.parse import urlsplit
 
 import httptools
@@ -18,7 +19,8 @@ import httptools
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 900.0
 """How long an engine may say nothing: the bound for a prompt that waits for its slot and is then processed."""
-MAX_IDLE_CONNECTIONS = 32
+MAX_IDLE_CONNECTIONS = 2
+"""By engine. llama.cpp's server spends a thread on each, and has few."""
 MAX_IDLE_ENGINES = 64
 HIGH_WATER_BYTES = 256 * 1024
 LOW_WATER_BYTES = 64 * 1024
@@ -42,13 +44,12 @@ class Connection(asyncio.Protocol):
         self._buffered = 0
         self._wake = asyncio.Event()
         self._parser = httptools.HttpResponseParser(self)
-        self._transport: asyncio.Transport | None = None
+        self._transport: asyncio.Transport
 
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)
 
     def data_received(self, data: bytes) -> None:
         self.touched = True
@@ -71,7 +72,7 @@ class Connection(asyncio.Protocol):
     def on_body(self, body: bytes) -> None:
         self._chunks.append(body)
         self._buffered += len(body)
-        if self._buffered > HIGH_WATER_BYTES and not self._paused and self._transport is not None:
+        if self._buffered > HIGH_WATER_BYTES and not self._paused:
             self._paused = True
             self._transport.pause_reading()
 
@@ -83,10 +84,9 @@ class Connection(asyncio.Protocol):
 
     @property
     def closed(self) -> bool:
-        return self._closed or self._transport is None or self._transport.is_closing()
+        return self._closed or self._transport.is_closing()
 
     def send(self, request: bytes) -> None:
-        assert self._transport is not None
         self.status, self.complete, self.reusable, self.touched = 0, False, False, False
         self._parser = httptools.HttpResponseParser(self)
         self._transport.write(request)
@@ -101,7 +101,7 @@ class Connection(asyncio.Protocol):
             while self._chunks:
                 chunk = self._chunks.popleft()
                 self._buffered -= len(chunk)
-                if self._paused and self._buffered < LOW_WATER_BYTES and self._transport is not None:
+                if self._paused and self._buffered < LOW_WATER_BYTES:
                     self._paused = False
                     self._transport.resume_reading()
                 yield chunk
@@ -122,8 +122,7 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         self.reusable = False
-        if self._transport is not None:
-            self._transport.close()
+        self._transport.close()
 
 
 class Upstream:

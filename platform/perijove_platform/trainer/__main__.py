@@ -43,7 +43,7 @@ def describe(error: Exception) -> TrainingError:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         return TrainingError("The disk is full. Free some space and start the job again.", code="no_space")
     if isinstance(error, ImportError):
-        message = f"The training stack cannot be loaded ({error}). Run `make trainer`, or delete its folder in the cache."
+        message = f"The training stack cannot be loaded ({error}). Delete its folder in the cache and try again."
         return TrainingError(message, code="trainer_environment")
     return TrainingError(f"The training failed: {type(error).__name__}: {error}", code="training_failed")
 

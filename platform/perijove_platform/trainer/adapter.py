@@ -40,7 +40,8 @@ def write_gguf(adapter: Path, target: Path, *, architecture: str, model_config: 
         module, _, part = key.removeprefix("base_model.model.").removesuffix(".weight").rpartition(".")
         name = names.get_name(f"{module}.weight", try_suffixes=(".weight",))
         if name is None or part not in ("lora_A", "lora_B"):
-            raise TrainingError(f"The engine has no counterpart of the adapter's tensor {key}.", code="unsupported_model")
+            message = f"The engine has no counterpart of the adapter's tensor {key}."
+            raise TrainingError(message, code="unsupported_model", param="model")
         if part == "lora_B" and architecture in ROTARY_PERMUTED:
             heads = {"q_proj": model_config.num_attention_heads, "k_proj": model_config.num_key_value_heads}
             if (count := heads.get(module.rpartition(".")[2])) is not None:

@@ -46,7 +46,8 @@ def prepare(source: Path, cache: Path, *, on_convert: Callable[[], None]) -> Bas
     if source.is_dir():
         return BaseModel(source, _supported(_model_type(source), source))
     if not source.is_file():
-        raise TrainingError(f"The base model's file {source.name} does not exist.", code="model_not_found", param="model")
+        message = f"The base model's file {source.name} does not exist. Pull or register the model again."
+        raise TrainingError(message, code="model_not_found", param="model")
     architecture = _supported(_architecture(source), source)
     folder = cache / f"{_sha256(source)}-{CONVERSION}"
     with _exclusive(cache / f"{folder.name}.lock"):

@@ -32,7 +32,7 @@ class TrainerConfig:
         lora_alpha: the adapter is scaled by ``lora_alpha / lora_r``.
         checkpoint_steps: a checkpoint at least every so many steps, besides those at the end of each epoch.
         checkpoint_seconds: and at least every so many seconds.
-        gradient_checkpointing: less memory for about a third more time; ``None`` does so on GPUs only.
+        activation_checkpointing: less memory for about a third more time; ``None`` does so on GPUs only.
     """
 
     base_model: str
@@ -49,7 +49,7 @@ class TrainerConfig:
     lora_dropout: float = 0.0
     checkpoint_steps: int | None = None
     checkpoint_seconds: float = 60.0
-    gradient_checkpointing: bool | None = None
+    activation_checkpointing: bool | None = None
 
     @classmethod
     def read(cls, path: Path) -> "TrainerConfig":

@@ -1,6 +1,7 @@
 """One fine-tune from its configuration to its adapter."""
 
 import csv
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ ADAPTED = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down
 ADAPTER_FOLDER = "adapter"
 ADAPTER_FILE = "adapter.gguf"
 METRICS_FILE = "step_metrics.csv"
+RESULT_FILE = "result.json"
+"""Written last: a run whose folder has it is complete, though nobody may have read its report."""
 CSV_COLUMNS = {
     "train_loss": "loss",
     "train_accuracy": "mean_token_accuracy",
@@ -79,16 +82,18 @@ def run(config: TrainerConfig, work: Path, cache: Path, reporter: Reporter) -> N
         work / ADAPTER_FOLDER, work / ADAPTER_FILE, architecture=base.architecture, model_config=model.config
     )
     _write_metrics(work / METRICS_FILE, trainer.state.log_history)
-    reporter.send(
-        "result",
-        adapter=ADAPTER_FILE,
-        metrics_file=METRICS_FILE,
-        steps=trainer.state.global_step,
-        trained_tokens=round(training.tokens * trainer.state.epoch),
-        n_epochs=plan.n_epochs,
-        batch_size=plan.batch_size,
-        learning_rate_multiplier=plan.learning_rate_multiplier,
-    )
+    result = {
+        "type": "result",
+        "adapter": ADAPTER_FILE,
+        "metrics_file": METRICS_FILE,
+        "steps": trainer.state.global_step,
+        "trained_tokens": round(training.tokens * trainer.state.epoch),
+        "n_epochs": plan.n_epochs,
+        "batch_size": plan.batch_size,
+        "learning_rate_multiplier": plan.learning_rate_multiplier,
+    }
+    _write_result(work / RESULT_FILE, result)
+    reporter.send(**result)
 
 
 def _warn(training: Examples, limit: int, reporter: Reporter) -> None:
@@ -128,7 +133,7 @@ def _arguments(config: TrainerConfig, plan: Plan, checkpoints: Checkpoints, *, v
     from trl import SFTConfig
 
     gpu = torch.cuda.is_available()
-    save_memory = gpu if config.gradient_checkpointing is None else config.gradient_checkpointing
+    save_memory = gpu if config.activation_checkpointing is None else config.activation_checkpointing
     return SFTConfig(
         output_dir=str(checkpoints.building),
         num_train_epochs=plan.n_epochs,
@@ -144,7 +149,7 @@ def _arguments(config: TrainerConfig, plan: Plan, checkpoints: Checkpoints, *, v
         seed=config.seed,
         bf16=gpu,
         use_cpu=not gpu,
-        gradient_checkpointing=save_memory,
+        activation_checkpointing=save_memory,
         dataloader_pin_memory=gpu,
         disable_tqdm=True,
         report_to="none",
@@ -194,4 +199,10 @@ def _write_metrics(path: Path, history: list[dict[str, Any]]) -> None:
         writer = csv.DictWriter(file, ["step", *CSV_COLUMNS])
         writer.writeheader()
         writer.writerows(rows[step] for step in sorted(rows))
+    building.rename(path)
+
+
+def _write_result(path: Path, result: dict[str, Any]) -> None:
+    building = path.with_name(f"{path.name}.part")
+    building.write_text(json.dumps(result), encoding="utf-8")
     building.rename(path)

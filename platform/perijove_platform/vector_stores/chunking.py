@@ -3,7 +3,8 @@
 Tokens are those of the built-in tokenizer (`embeddings.tokens`), so a count is the same whatever model embeds.
 """
 
-from bisect import bisect_right
+import re
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
@@ -55,6 +56,7 @@ def chunked(document: Document, *, size: int = AUTO_SIZE, overlap: int = AUTO_OV
     text = _SEPARATOR.join(texts)
     lengths = (len(part) + len(_SEPARATOR) for part in texts)
     starts = list(accumulate(lengths, initial=0))[:-1]
+    places = _Places(document, text, starts)
     spans = _token_spans(text)
     chunks = []
     for first, last in _windows(text, spans, size, overlap):
@@ -63,8 +65,7 @@ def chunked(document: Document, *, size: int = AUTO_SIZE, overlap: int = AUTO_OV
         if piece.strip():
             begin += len(piece) - len(piece.lstrip())
             end -= len(piece) - len(piece.rstrip())
-            place = [_locate(document, text, starts, offset) for offset in (begin, end - 1)]
-            chunks.append(Chunk(text[begin:end], last - first, document.unit, place[0], place[1]))
+            chunks.append(Chunk(text[begin:end], last - first, document.unit, places.of(begin), places.of(end - 1)))
     return chunks
 
 
@@ -79,7 +80,9 @@ def _token_spans(text: str) -> "NDArray[np.int64]":
         parts.append(np.asarray(offsets, dtype=np.int64).reshape(-1, 2) + begin)
         count += len(offsets)
         if count > MAX_TOKENS:
-            raise DocumentError("invalid_file", f"The document has over {MAX_TOKENS:,} tokens. Split it into several files.")
+            raise DocumentError(
+                "invalid_file", f"The document has over {MAX_TOKENS:,} tokens. Split it into several files."
+            )
     return np.concatenate(parts) if parts else np.zeros((0, 2), dtype=np.int64)
 
 
@@ -114,13 +117,21 @@ def _natural_end(text: str, spans: "NDArray[np.int64]", last: int, slack: int) -
     for boundary in _BOUNDARIES:
         cut = text.rfind(boundary, begin, end)
         if cut >= 0:
-            return max(last - slack, int(bisect_right(spans[last - slack : last, 1], cut + len(boundary.rstrip(" ")))) + last - slack)
+            tail_ends = spans[last - slack : last, 1]
+            return last - slack + bisect_right(tail_ends, cut + len(boundary.rstrip(" ")))
     return last
 
 
-def _locate(document: Document, text: str, starts: Sequence[int], offset: int) -> int:
-    index = bisect_right(starts, offset) - 1
-    section = document.sections[index]
-    if document.unit != "line":
-        return section.start
-    return section.start + text.count("\n", starts[index], offset)
+class _Places:
+    """Where in its document a character lies, in the document's unit."""
+
+    def __init__(self, document: Document, text: str, starts: Sequence[int]) -> None:
+        self._document = document
+        self._starts = starts
+        self._line_ends = [match.start() for match in re.finditer("\n", text)] if document.unit == "line" else []
+
+    def of(self, offset: int) -> int:
+        index = bisect_right(self._starts, offset) - 1
+        section = self._document.sections[index]
+        line_ends_before = bisect_left(self._line_ends, offset) - bisect_left(self._line_ends, self._starts[index])
+        return section.start + line_ends_before

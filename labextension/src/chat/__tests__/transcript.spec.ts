@@ -109,7 +109,13 @@ describe('parameters', () => {
       },
       trans
     );
-    expect(Object.keys(errors).sort()).toEqual(['maxTokens', 'seed', 'stop', 'temperature', 'topP']);
+    expect(Object.keys(errors).sort()).toEqual([
+      'maxTokens',
+      'seed',
+      'stop',
+      'temperature',
+      'topP'
+    ]);
   });
 
   it('takes the bounds themselves and empty fields', () => {

@@ -5,7 +5,7 @@ describe('fromPythonString', () => {
     ["'plain'", 'plain'],
     ['"it\'s"', "it's"],
     ["'a\\'b\"c'", 'a\'b"c'],
-    ["'[\"a\\\\n\", \"\\u00e9\"]'", '["a\\n", "é"]'],
+    ['\'["a\\\\n", "\\u00e9"]\'', '["a\\n", "é"]'],
     ["'line\\nnext\\ttab'", 'line\nnext\ttab'],
     ["'\\x1b\\U0001f680'", '\u001b🚀']
   ])('%s', (repr, text) => {

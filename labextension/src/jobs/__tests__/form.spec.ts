@@ -22,6 +22,9 @@ describe('validateJobForm', () => {
     ['batchSize', '-1'],
     ['learningRateMultiplier', '0'],
     ['learningRateMultiplier', 'Infinity'],
+    ['learningRateMultiplier', '101'],
+    ['maxSteps', '0'],
+    ['loraRank', '257'],
     ['seed', '-1'],
     ['seed', '1.5'],
     ['suffix', 'a b'],
@@ -36,7 +39,8 @@ describe('validateJobForm', () => {
     ['epochs', ' 3 '],
     ['learningRateMultiplier', '0.1'],
     ['seed', '0'],
-    ['suffix', 'my-model_2']
+    ['maxSteps', '40'],
+    ['suffix', 'my-model_2.1']
   ])('takes %s = %p', (field, value) => {
     expect(validateJobForm({ ...good, [field]: value }, trans)).toEqual({});
   });
@@ -61,7 +65,15 @@ describe('toJobRequest', () => {
   });
 
   it('comes back to the same form through a job', () => {
-    const form = { ...good, suffix: 's', epochs: '2', batchSize: '4', seed: '0', cluster: 'local' };
+    const form = {
+      ...good,
+      suffix: 's',
+      epochs: '2',
+      batchSize: '4',
+      maxSteps: '9',
+      seed: '0',
+      cluster: 'local'
+    };
     expect(formFromJob(toJobRequest(form))).toEqual(form);
   });
 });

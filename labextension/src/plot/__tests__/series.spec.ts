@@ -1,8 +1,7 @@
 import { decimate } from '../decimate';
 import { LiveSeries, lowerBound, nearest } from '../series';
 
-const line = (n: number) =>
-  Array.from({ length: n }, (_, x) => ({ x, y: Math.sin(x / 40) }));
+const line = (n: number) => Array.from({ length: n }, (_, x) => ({ x, y: Math.sin(x / 40) }));
 
 describe('decimate', () => {
   it('leaves a short line alone', () => {

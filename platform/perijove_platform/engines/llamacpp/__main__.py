@@ -21,7 +21,7 @@ def _report(message: dict[str, Any]) -> None:
 
 def _wait_for_end_of_input() -> None:
     """Returns when the platform has closed the pipe or died."""
-    while sys.stdin.buffer.read1(4096):
+    while os.read(sys.stdin.fileno(), 4096):
         pass
 
 
@@ -49,17 +49,12 @@ def main() -> int:
     try:
         server = xllamacpp.Server(common_params(config, header.model_metadata()))
     except (RuntimeError, MemoryError):
-        return 3  # the reason is in the log, which the parent explains
-    ready = EngineReady(
-        base_url=server.listening_address, context_length=context_length(config, header.context_length)
-    )
+        return 3  # the reason is in the log, which an orderly exit writes to its end and the parent explains
+    ready = EngineReady(base_url=server.listening_address, context_length=context_length(config, header.context_length))
     _report(ready.to_json())
     lifeline.join()
     return 0
 
 
 if __name__ == "__main__":
-    # The server's threads have no clean end worth waiting for.
-    code = main()
-    sys.stdout.flush()
-    os._exit(code)
+    sys.exit(main())

@@ -20,11 +20,16 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
         "there is not enough memory for this model: unload other models, or use a smaller one or a shorter context",
     ),
     (
-        re.compile(r"(failed to (load|apply|init).*lora|lora.*(failed|mismatch|incompatible)|adapter.*(arch|mismatch))", re.I),
+        re.compile(
+            r"(failed to (load|apply|init).*lora|lora.*(failed|mismatch|incompatible)|adapter.*(arch|mismatch))", re.I
+        ),
         "a LoRA adapter does not fit this base model: delete the fine-tuned model or register it with its own base",
     ),
     (re.compile(r"failed to open|No such file"), "the model file cannot be opened: it was moved or deleted"),
-    (re.compile(r"unsupported model version|failed to read|key not found in model|missing tensor"), "the model file is not valid for this engine"),
+    (
+        re.compile(r"unsupported model version|failed to read|key not found in model|missing tensor"),
+        "the model file is not valid for this engine",
+    ),
 )
 _NOISE = re.compile(r"^[\d.]+ [A-Z] +\S+ *|^\S+: ")
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 # Room in memory for prompts of earlier chats, so that going on with one does not read it again.
 _PROMPT_CACHE_MIB = 256
 _HTTP_THREADS_BESIDE_REQUESTS = 4
-_ERRORS_AND_WARNINGS = 2
+_ERRORS_ONLY = 1
 
 
 def context_length(config: EngineConfig, trained: int | None) -> int:
@@ -45,7 +45,7 @@ def common_params(config: EngineConfig, metadata: Mapping[str, Any]) -> Any:
     params.api_keys = [config.api_key]
     params.ui = False
     params.endpoint_metrics = True
-    params.verbosity = _ERRORS_AND_WARNINGS
+    params.verbosity = _ERRORS_ONLY
     params.cors_origins = ""
     params.n_ctx = context_length(config, metadata.get("context_length"))
     params.n_parallel = slots(config)

@@ -1,7 +1,7 @@
 """What is written down about running children, so that a platform that was killed leaves nothing running.
 
-A record is ``<name>.json`` with ``{"pid", "started", "token"}``: `started` guards against a reused pid, and the
-token, which every process of the group carries in its environment, finds members that outlived their leader.
+A record is ``<name>.json`` with ``{"pid", "started", "mark"}``: `started` guards against a reused pid, and the
+mark, which every process of the group carries in its environment, finds members that outlived their leader.
 Blocking: call it in a thread.
 """
 
@@ -17,18 +17,18 @@ from pathlib import Path
 
 import psutil
 
-TOKEN_VARIABLE = "PERIJOVE_CHILD_TOKEN"
+MARK_VARIABLE = "PERIJOVE_CHILD"
 _START_TOLERANCE_SECONDS = 2.0
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class ProcessRecord:
-    """A child: its pid (which is its process group too), when it started (Unix seconds) and its token."""
+    """A child: its pid (which is its process group too), when it started (Unix seconds) and its mark."""
 
     pid: int
     started: float
-    token: str
+    mark: str
 
 
 class ProcessRecords:
@@ -37,7 +37,7 @@ class ProcessRecords:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
-    def add(self, name: str, pid: int, token: str) -> None:
+    def add(self, name: str, pid: int, mark: str) -> None:
         try:
             started = psutil.Process(pid).create_time()
         except psutil.NoSuchProcess:
@@ -45,7 +45,7 @@ class ProcessRecords:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._path(name)
         partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(asdict(ProcessRecord(pid, started, token))), encoding="utf-8")
+        partial.write_text(json.dumps(asdict(ProcessRecord(pid, started, mark))), encoding="utf-8")
         partial.replace(path)
 
     def remove(self, name: str) -> None:
@@ -82,7 +82,7 @@ def _belongs(process: psutil.Process, record: ProcessRecord) -> bool:
     try:
         if process.pid == record.pid:
             return abs(process.create_time() - record.started) < _START_TOLERANCE_SECONDS
-        return os.getpgid(process.pid) == record.pid and process.environ().get(TOKEN_VARIABLE) == record.token
+        return os.getpgid(process.pid) == record.pid and process.environ().get(MARK_VARIABLE) == record.mark
     except (psutil.Error, OSError):
         return False
 

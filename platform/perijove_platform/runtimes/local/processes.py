@@ -22,15 +22,16 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 from perijove_platform.runtimes.local.child_log import ChildLog
 from perijove_platform.runtimes.local.memory import format_bytes, group_memory
-from perijove_platform.runtimes.local.process_records import TOKEN_VARIABLE, ProcessRecords, kill_group
+from perijove_platform.runtimes.local.process_records import MARK_VARIABLE, ProcessRecords, kill_group
 
 _LAUNCHER = Path(__file__).with_name("launch.py")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
@@ -53,6 +54,7 @@ class ProcessSpec:
         environment: added to the platform's own environment, from which settings and secrets are left out.
         memory_bytes: resident memory of the whole group above which it is killed.
         nice: 0 to 19; higher gives way to other processes.
+        on_log: called when the log has grown; must not block.
     """
 
     name: str
@@ -63,6 +65,7 @@ class ProcessSpec:
     environment: Mapping[str, str] = field(default_factory=dict)
     memory_bytes: int | None = None
     nice: int = 0
+    on_log: Callable[[], None] | None = None
 
 
 class ExitCause(StrEnum):
@@ -91,7 +94,7 @@ class Exit:
             return "killed by the operating system, most likely because the machine ran out of memory"
         if self.code < 0:
             return f"crashed ({signal.Signals(-self.code).name})"
-        return f"ended with exit code {self.code}"
+        return f"exit code {self.code}"
 
 
 class ChildProcess:
@@ -104,12 +107,13 @@ class ChildProcess:
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._exited = asyncio.Event()
+        self._settled = asyncio.Event()
         self._code = 0
         self._cause = ExitCause.ENDED
         self._stdout = asyncio.StreamReader(limit=_MAX_REPORT_BYTES)
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def reports(self) -> AsyncIterator[Mapping[str, Any]]:
+    async def reports(self) -> AsyncGenerator[Mapping[str, Any], None]:
         """What the program reports, until it ends. Must be read, or a program that reports much will wait."""
         while line := await self._line():
             try:
@@ -122,10 +126,8 @@ class ChildProcess:
                 await asyncio.to_thread(self._log.write, line)
 
     async def wait(self) -> Exit:
-        """Until the program has ended, its group is gone and its log is complete."""
-        await self._exited.wait()
-        if self._tasks:
-            await asyncio.wait(self._tasks)  # unlike `gather`, does not cancel them when a waiter is cancelled
+        """Until the program has ended, its group is gone, its log is complete and its name is free again."""
+        await self._settled.wait()
         return Exit(code=self._code, cause=self._cause, memory_limit=self.spec.memory_bytes)
 
     async def stop(self, *, grace_seconds: float = 2.0) -> Exit:
@@ -162,6 +164,16 @@ class ChildProcess:
         if self.spec.memory_bytes is not None:
             self._tasks.append(asyncio.create_task(self._watch_memory(self.spec.memory_bytes)))
         await asyncio.to_thread(_hand_over, stdin, self.spec.config)
+
+    async def settle(self, forget: Callable[[], Awaitable[None]]) -> None:
+        """Calls `forget` when the program has ended, then lets the waiters go; called once, by the supervisor."""
+        await self._exited.wait()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        try:
+            await forget()
+        finally:
+            self._settled.set()
 
     async def _line(self) -> bytes:
         try:
@@ -200,6 +212,8 @@ class ChildProcess:
             while chunk := await reader.read(_LOG_CHUNK_BYTES):
                 with contextlib.suppress(OSError):  # a full disk must not stop the program by a full pipe
                     await asyncio.to_thread(self._log.write, chunk)
+                if self.spec.on_log is not None:
+                    self.spec.on_log()
         finally:
             self._log.close()
 
@@ -246,40 +260,45 @@ class ProcessSupervisor:
             raise ValueError(f"not a name for a new child process: {spec.name!r}")
         await asyncio.to_thread(spec.work_dir.mkdir, parents=True, exist_ok=True)
         log = await asyncio.to_thread(ChildLog, spec.log_path)
-        token = secrets.token_hex(16)
-        child = ChildProcess(spec, _popen(spec, token), log)
+        mark = secrets.token_hex(16)
+        child = ChildProcess(spec, _popen(spec, mark), log)
         child.watch_exit()
         self._children[spec.name] = child
-        watcher = asyncio.create_task(self._forget_at_exit(child))
+        watcher = asyncio.create_task(child.settle(partial(self._forget, spec.name)))
         self._watchers.add(watcher)
         watcher.add_done_callback(self._watchers.discard)
         try:
-            await asyncio.to_thread(self._records.add, spec.name, child.pid, token)
+            await asyncio.to_thread(self._records.add, spec.name, child.pid, mark)
             await child.attach()
         except BaseException:
             kill_group(child.pid, signal.SIGKILL)
             raise
         return child
 
-    async def _forget_at_exit(self, child: ChildProcess) -> None:
-        await child.wait()
-        self._children.pop(child.spec.name, None)
-        await asyncio.to_thread(self._records.remove, child.spec.name)
+    async def _forget(self, name: str) -> None:
+        self._children.pop(name, None)
+        await asyncio.to_thread(self._records.remove, name)
 
 
-def _popen(spec: ProcessSpec, token: str) -> subprocess.Popen[bytes]:
+def _popen(spec: ProcessSpec, mark: str) -> subprocess.Popen[bytes]:
     # In this thread and not in a pool's: the kernel's parent-death signal follows the thread that forked.
     limits = json.dumps({"parent": os.getpid(), "nice": spec.nice})
-    environment = {name: value for name, value in os.environ.items() if not _SECRET_VARIABLE.search(name)}
     return subprocess.Popen(
         [sys.executable, "-I", "-S", str(_LAUNCHER), limits, *spec.argv],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=spec.work_dir,
-        env={**environment, **spec.environment, TOKEN_VARIABLE: token},
+        env={**_environment(), **spec.environment, MARK_VARIABLE: mark},
         start_new_session=True,
     )
+
+
+def _environment() -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if not _SECRET_VARIABLE.search(name)}
+    if path := environment.get("PYTHONPATH"):  # relative entries would change their meaning with the work folder
+        environment["PYTHONPATH"] = os.pathsep.join(str(Path(entry).absolute()) for entry in path.split(os.pathsep))
+    return environment
 
 
 def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes], IO[bytes]]:

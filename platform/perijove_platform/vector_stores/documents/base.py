@@ -58,7 +58,7 @@ def bounded(document: Document) -> Document:
     if length > MAX_TEXT_CHARACTERS:
         raise DocumentError(
             "invalid_file",
-            f"The document has over {MAX_TEXT_CHARACTERS // MIB} million characters of text. Split it into several files.",
+            f"The document has over {MAX_TEXT_CHARACTERS // MIB} million characters of text. Split it up.",
         )
     if not any(section.text.strip() for section in document.sections):
         raise DocumentError(

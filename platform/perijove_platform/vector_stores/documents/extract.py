@@ -21,7 +21,7 @@ from perijove_platform.vector_stores.documents.textual import read_textual
 
 _CHILD = "perijove_platform.vector_stores.documents.isolated"
 _NEEDS_PARSER: frozenset[Kind] = frozenset({"pdf", "docx", "html"})
-_SECONDS = 180.0
+_SECONDS = 120.0
 
 
 async def extract(path: Path, filename: str) -> Document:
@@ -79,7 +79,8 @@ async def _parse(path: Path, kind: Kind) -> Document:
             await child.wait()
     if child.returncode:
         raise DocumentError(
-            "invalid_file", f"The {kind.upper()} parser gave up on the document (exit {child.returncode}). Save it anew."
+            "invalid_file",
+            f"The {kind.upper()} parser gave up on the document (exit {child.returncode}). Save it anew.",
         )
     return await asyncio.to_thread(_parsed, output)
 

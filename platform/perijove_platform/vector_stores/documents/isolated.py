@@ -14,7 +14,7 @@ from perijove_platform.vector_stores.documents.base import Document, DocumentErr
 from perijove_platform.vector_stores.documents.detect import Kind
 from perijove_platform.vector_stores.documents.layout import read_layout
 
-CPU_SECONDS = 120
+CPU_SECONDS = 60
 MEMORY_BYTES = 2 * 1024**3
 
 

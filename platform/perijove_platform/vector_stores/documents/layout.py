@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Iterator
+from html.parser import HTMLParser
 from pathlib import Path
 
 from perijove_platform.vector_stores.documents.base import (
@@ -15,7 +16,11 @@ from perijove_platform.vector_stores.documents.detect import Kind, decode
 
 _MAX_UNPACKED = 512 * MIB
 _MAX_RATIO = 200
-_BLOCKS = ["p", "li", "h1", "h2", "h3", "h4", "h5", "h6", "pre", "blockquote", "tr", "div", "section", "br", "dt", "dd"]
+_BLOCKS = frozenset(
+    "address article aside blockquote body br dd div dl dt fieldset figcaption figure footer form h1 h2 h3 h4 h5 h6 "
+    "header hr li main nav ol option p pre section table td th tr ul".split()
+)
+_HIDDEN = frozenset({"script", "style", "template", "noscript", "svg", "title"})
 
 
 def read_layout(path: Path, kind: Kind) -> Document:
@@ -55,7 +60,9 @@ def _pdf(path: Path) -> Iterator[Section]:
     except FileNotDecryptedError as error:
         raise DocumentError("invalid_file", "The PDF is encrypted. Save it without a password.") from error
     except RecursionError as error:
-        raise DocumentError("invalid_file", "The PDF is broken: its objects refer to each other in a circle.") from error
+        raise DocumentError(
+            "invalid_file", "The PDF is broken: its objects refer to each other in a circle."
+        ) from error
     except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, IndexError, OSError) as error:
         # pypdf meets broken files with whatever the broken part leads to.
         raise DocumentError("invalid_file", f"The PDF is broken ({type(error).__name__}). Save it anew.") from error
@@ -65,7 +72,7 @@ def _docx(path: Path) -> Iterator[Section]:
     from docx import Document as open_docx
     from docx.opc.exceptions import PackageNotFoundError
     from docx.table import Table
-    from lxml.etree import LxmlError
+    from lxml.etree import LxmlError  # type: ignore[import-untyped]
 
     _refuse_bomb(path)
     try:
@@ -75,7 +82,15 @@ def _docx(path: Path) -> Iterator[Section]:
                 yield Section("\n".join(rows), number)
             else:
                 yield Section(block.text, number)
-    except (PackageNotFoundError, LxmlError, zipfile.BadZipFile, KeyError, ValueError, AttributeError, OSError) as error:
+    except (
+        PackageNotFoundError,
+        LxmlError,
+        zipfile.BadZipFile,
+        KeyError,
+        ValueError,
+        AttributeError,
+        OSError,
+    ) as error:
         raise DocumentError(
             "invalid_file", f"The Word document is broken ({type(error).__name__}). Save it anew."
         ) from error
@@ -95,19 +110,40 @@ def _refuse_bomb(path: Path) -> None:
         )
 
 
+class _VisibleText(HTMLParser):
+    """Collects what a reader would see; works on a flat stream of tags, so that no nesting is too deep for it."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self._hidden: str | None = None
+        self._depth = 0
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if self._hidden is None and tag in _HIDDEN:
+            self._hidden = tag
+        if tag == self._hidden:
+            self._depth += 1
+        elif tag in _BLOCKS:
+            self.parts.append("\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag == self._hidden:
+            self._depth -= 1
+            if not self._depth:
+                self._hidden = None
+        elif tag in _BLOCKS:
+            self.parts.append("\n")
+
+    def handle_data(self, data: str) -> None:
+        if self._hidden is None:
+            self.parts.append(data.replace("\n", " "))
+
+
 def _html(text: str) -> Document:
     """The visible text, one line per block element; the unit is the line of that text."""
-    from bs4 import BeautifulSoup, Comment
-
-    try:
-        soup = BeautifulSoup(text, "lxml")
-        for hidden in soup(["script", "style", "template", "noscript", "svg", "head"]):
-            hidden.decompose()
-        for comment in soup.find_all(string=lambda node: isinstance(node, Comment)):
-            comment.extract()
-        for block in soup.find_all(_BLOCKS):
-            block.append("\n")
-        lines = (" ".join(line.split()) for line in soup.get_text().split("\n"))
-    except (RecursionError, ValueError, AssertionError) as error:
-        raise DocumentError("invalid_file", "The HTML is nested too deeply to be read.") from error
+    parser = _VisibleText()
+    parser.feed(text)
+    parser.close()
+    lines = (" ".join(line.split()) for line in "".join(parser.parts).split("\n"))
     return Document("line", [Section("\n".join(line for line in lines if line), 1)])

@@ -1,0 +1,4 @@
+export * from './errors';
+export * from './sse';
+export * from './tokens';
+export * from './types';

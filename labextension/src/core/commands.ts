@@ -1,0 +1,70 @@
+import { JupyterFrontEnd } from '@jupyterlab/application';
+import { TranslationBundle } from '@jupyterlab/translation';
+import { ReadonlyPartialJSONObject } from '@lumino/coreutils';
+
+import { IDetailRegistry } from './detail';
+import { copyText } from './notifications';
+import { SnippetFlavour } from './preferences';
+import { ISnippets } from './snippets';
+
+export const OPEN_PANEL = 'perijove:open-panel';
+export const OPEN_DETAIL = 'perijove:open-detail';
+export const COPY_ID = 'perijove:copy-id';
+export const INSERT_CLIENT = 'perijove:insert-client-code';
+export const INSERT_MAGIC = 'perijove:insert-magic';
+export const INSERT_CURL = 'perijove:insert-curl';
+
+/** Arguments of every command that acts on rows. */
+export const ROWS_SCHEMA = {
+  type: 'object',
+  properties: {
+    ids: { type: 'array', items: { type: 'string' }, description: 'Ids of the objects to act on' },
+    kind: { type: 'string', description: 'model, file, job or vector-store' }
+  }
+} as const;
+
+/** The ids that a command was called with, `null` when it was called without. */
+export function argIds(args: ReadonlyPartialJSONObject): readonly string[] | null {
+  return Array.isArray(args.ids) ? args.ids.map(String) : null;
+}
+
+/** Commands that every kind of object has. */
+export function addCoreCommands(
+  commands: JupyterFrontEnd['commands'],
+  details: IDetailRegistry,
+  snippets: ISnippets,
+  trans: TranslationBundle
+): void {
+  commands.addCommand(OPEN_DETAIL, {
+    label: trans.__('Open'),
+    describedBy: {
+      args: {
+        type: 'object',
+        required: ['kind', 'id'],
+        properties: {
+          kind: { type: 'string', description: 'model, file, job, vector-store or chat' },
+          id: { type: 'string', description: 'Id of the object' }
+        }
+      }
+    },
+    execute: args => details.open(String(args.kind), String(args.id))
+  });
+  commands.addCommand(COPY_ID, {
+    label: args => ((argIds(args)?.length ?? 0) > 1 ? trans.__('Copy ids') : trans.__('Copy id')),
+    describedBy: { args: ROWS_SCHEMA },
+    isEnabled: args => (argIds(args)?.length ?? 0) > 0,
+    execute: args => copyText((argIds(args) ?? []).join('\n'), trans)
+  });
+  const insert = (id: string, flavour: SnippetFlavour, label: string): void => {
+    commands.addCommand(id, {
+      label,
+      caption: trans.__('Insert code for this object into the current notebook'),
+      describedBy: { args: ROWS_SCHEMA },
+      isEnabled: args => argIds(args)?.length === 1,
+      execute: args => snippets.insert(String(args.kind), argIds(args)?.[0] ?? '', flavour)
+    });
+  };
+  insert(INSERT_CLIENT, 'client', trans.__('Python client'));
+  insert(INSERT_MAGIC, 'magic', trans.__('Magic'));
+  insert(INSERT_CURL, 'curl', trans.__('curl'));
+}

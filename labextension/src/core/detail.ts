@@ -1,0 +1,118 @@
+import { ILabShell, ILayoutRestorer, JupyterFrontEnd } from '@jupyterlab/application';
+import { MainAreaWidget, WidgetTracker } from '@jupyterlab/apputils';
+import { LabIcon } from '@jupyterlab/ui-components';
+import { Token } from '@lumino/coreutils';
+import { DisposableDelegate, IDisposable } from '@lumino/disposable';
+import { PanelLayout, Widget } from '@lumino/widgets';
+
+import { OPEN_DETAIL } from './commands';
+
+/** How the objects of one kind are shown in a tab. */
+export interface IDetailKind {
+  /** `model`, `file`, `job`, `vector-store`, `chat`. */
+  readonly kind: string;
+  readonly icon: LabIcon;
+  /** What the tab is called until the content has set its own `title.label`. */
+  readonly label: (id: string) => string;
+  /** The content; it loads its object itself and says what went wrong. */
+  readonly create: (id: string) => Promise<Widget>;
+}
+
+/** Opens objects as tabs of the main area, one per object, restored after a reload. */
+export interface IDetailRegistry {
+  add(kind: IDetailKind): IDisposable;
+  open(kind: string, id: string): Promise<void>;
+  /** Close the tab of an object that is gone. */
+  close(kind: string, id: string): void;
+}
+
+export const IDetailRegistry = new Token<IDetailRegistry>(
+  '@perijove/labextension:IDetailRegistry',
+  'Opens objects of the platform as tabs.'
+);
+
+const CLASS = 'jp-PerijoveDetail';
+
+export class DetailRegistry implements IDetailRegistry {
+  constructor(private readonly _shell: JupyterFrontEnd.IShell | ILabShell) {}
+
+  add(kind: IDetailKind): IDisposable {
+    this._kinds.set(kind.kind, kind);
+    return new DisposableDelegate(() => void this._kinds.delete(kind.kind));
+  }
+
+  async open(kind: string, id: string): Promise<void> {
+    const known = this._tracker.find(widget => keyOf(widget) === key(kind, id));
+    const widget = known ?? this._create(kind, id);
+    if (!widget) {
+      return;
+    }
+    if (!widget.isAttached) {
+      this._shell.add(widget, 'main', { type: 'Perijove' });
+    }
+    this._shell.activateById(widget.id);
+    if (!known) {
+      await this._tracker.add(widget);
+    }
+  }
+
+  close(kind: string, id: string): void {
+    this._tracker.find(widget => keyOf(widget) === key(kind, id))?.dispose();
+  }
+
+  restore(restorer: ILayoutRestorer): void {
+    void restorer.restore(this._tracker, {
+      command: OPEN_DETAIL,
+      args: widget => ({ kind: widget.node.dataset.kind ?? '', id: widget.node.dataset.id ?? '' }),
+      name: keyOf
+    });
+  }
+
+  private _create(kind: string, id: string): MainAreaWidget | null {
+    const known = this._kinds.get(kind);
+    if (!known) {
+      return null;
+    }
+    const content = new Widget();
+    const widget = new MainAreaWidget({ content, reveal: Promise.resolve() });
+    widget.id = `perijove-${key(kind, id)}`;
+    widget.node.dataset.kind = kind;
+    widget.node.dataset.id = id;
+    widget.addClass(CLASS);
+    widget.toolbar.hide();
+    content.title.label = known.label(id);
+    content.title.icon = known.icon;
+    content.title.closable = true;
+    void known.create(id).then(inner => mount(content, inner));
+    return widget;
+  }
+
+  private readonly _kinds = new Map<string, IDetailKind>();
+  private readonly _tracker = new WidgetTracker<MainAreaWidget>({ namespace: 'perijove-detail' });
+}
+
+/** Put what was created into the tab, and let it name the tab. */
+function mount(outer: Widget, inner: Widget): void {
+  if (outer.isDisposed) {
+    inner.dispose();
+    return;
+  }
+  const name = (): void => {
+    outer.title.label = inner.title.label || outer.title.label;
+    outer.title.caption = inner.title.caption || outer.title.label;
+  };
+  name();
+  inner.title.changed.connect(name, outer);
+  outer.disposed.connect(() => inner.dispose(), inner);
+  const layout = new PanelLayout();
+  layout.addWidget(inner);
+  outer.layout = layout;
+}
+
+function key(kind: string, id: string): string {
+  return `${kind}:${id}`;
+}
+
+function keyOf(widget: Widget): string {
+  return key(widget.node.dataset.kind ?? '', widget.node.dataset.id ?? '');
+}

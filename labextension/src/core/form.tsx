@@ -1,0 +1,178 @@
+import { Dialog, showDialog } from '@jupyterlab/apputils';
+import { TranslationBundle } from '@jupyterlab/translation';
+import { HTMLSelect, ReactWidget } from '@jupyterlab/ui-components';
+import * as React from 'react';
+
+import { ApiError, errorText } from '../api';
+
+/** One field of a form. */
+export interface IFormField {
+  readonly name: string;
+  readonly label: string;
+  readonly help?: string;
+  readonly placeholder?: string;
+  readonly required?: boolean;
+  /** What may be chosen; a text field without. */
+  readonly options?: readonly { readonly value: string; readonly label: string }[];
+}
+
+export type FormValues = Readonly<Record<string, string>>;
+
+export interface IFormDialog {
+  readonly title: string;
+  readonly fields: readonly IFormField[];
+  readonly values?: FormValues;
+  readonly submitLabel: string;
+  /** Sends the form; what it throws is shown beside the field that `ApiError.param` names, else above the form. */
+  readonly submit: (values: FormValues) => Promise<void>;
+  /** The field of the form that a field of the request (`source.repo`) belongs to, the last part unless told. */
+  readonly fieldOf?: (param: string) => string;
+}
+
+/** Ask for values until they are accepted or the person gives up. @returns whether they were accepted */
+export async function showForm(form: IFormDialog, trans: TranslationBundle): Promise<boolean> {
+  let values: FormValues = form.values ?? {};
+  let errors: FormValues = {};
+  for (;;) {
+    const body = new FormBody(form.fields, values, errors);
+    const result = await showDialog({
+      title: form.title,
+      body,
+      focusNodeSelector: '[aria-invalid="true"], input, select',
+      buttons: [
+        Dialog.cancelButton({ label: trans.__('Cancel') }),
+        Dialog.okButton({ label: form.submitLabel })
+      ]
+    });
+    if (!result.button.accept || !result.value) {
+      return false;
+    }
+    values = result.value;
+    errors = missing(form.fields, values, trans);
+    if (Object.keys(errors).length > 0) {
+      continue;
+    }
+    try {
+      await form.submit(values);
+      return true;
+    } catch (error) {
+      errors = { [place(form, error)]: errorText(error) };
+    }
+  }
+}
+
+/** The name under which an error that belongs to no field is kept. */
+const WHOLE = '';
+
+function place(form: IFormDialog, error: unknown): string {
+  const param = error instanceof ApiError ? error.param : null;
+  if (!param) {
+    return WHOLE;
+  }
+  const name = form.fieldOf?.(param) ?? param.split('.').pop() ?? param;
+  return form.fields.some(field => field.name === name) ? name : WHOLE;
+}
+
+function missing(
+  fields: readonly IFormField[],
+  values: FormValues,
+  trans: TranslationBundle
+): FormValues {
+  const empty = fields.filter(field => field.required && !values[field.name]?.trim());
+  return Object.fromEntries(empty.map(field => [field.name, trans.__('This is needed.')]));
+}
+
+/** The form inside the dialog. */
+class FormBody extends ReactWidget implements Dialog.IBodyWidget<FormValues> {
+  constructor(
+    private readonly _fields: readonly IFormField[],
+    values: FormValues,
+    private readonly _errors: FormValues
+  ) {
+    super();
+    this.addClass('jp-PerijoveForm');
+    for (const field of _fields) {
+      this._values[field.name] = values[field.name] ?? field.options?.[0]?.value ?? '';
+    }
+  }
+
+  getValue(): FormValues {
+    return { ...this._values };
+  }
+
+  protected override render(): React.ReactElement {
+    return (
+      <>
+        {this._errors[WHOLE] && (
+          <p className="jp-PerijoveField-error" role="alert">
+            {this._errors[WHOLE]}
+          </p>
+        )}
+        {this._fields.map(field => (
+          <Field
+            key={field.name}
+            field={field}
+            value={this._values[field.name]}
+            error={this._errors[field.name]}
+            onChange={value => {
+              this._values[field.name] = value;
+            }}
+          />
+        ))}
+      </>
+    );
+  }
+
+  private readonly _values: Record<string, string> = {};
+}
+
+interface IFieldProps {
+  readonly field: IFormField;
+  readonly value: string;
+  readonly error: string | undefined;
+  readonly onChange: (value: string) => void;
+}
+
+function Field(props: IFieldProps): React.ReactElement {
+  const { field, error } = props;
+  const id = React.useId();
+  const shared = {
+    id,
+    name: field.name,
+    className: 'jp-mod-styled',
+    defaultValue: props.value,
+    'aria-invalid': error !== undefined,
+    'aria-describedby': `${id}-help`
+  };
+  return (
+    <div className="jp-PerijoveField">
+      <label htmlFor={id}>{field.label}</label>
+      {field.options ? (
+        <HTMLSelect {...shared} onChange={event => props.onChange(event.target.value)}>
+          {field.options.map(option => (
+            <option key={option.value} value={option.value}>
+              {option.label}
+            </option>
+          ))}
+        </HTMLSelect>
+      ) : (
+        <input
+          {...shared}
+          type="text"
+          placeholder={field.placeholder}
+          spellCheck={false}
+          autoComplete="off"
+          onChange={event => props.onChange(event.target.value)}
+        />
+      )}
+      <div id={`${id}-help`}>
+        {error && (
+          <p className="jp-PerijoveField-error" role="alert">
+            {error}
+          </p>
+        )}
+        {field.help && <p className="jp-PerijoveField-help">{field.help}</p>}
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,61 @@
+import { TranslationBundle } from '@jupyterlab/translation';
+import { CommandRegistry } from '@lumino/commands';
+import { ReadonlyJSONObject } from '@lumino/coreutils';
+import * as React from 'react';
+
+/** What an empty list says: what it is for and what to do next. */
+export interface IEmptyState {
+  readonly title: string;
+  readonly text: string;
+  readonly actions: readonly {
+    readonly label: string;
+    readonly command: string;
+    readonly args?: ReadonlyJSONObject;
+  }[];
+}
+
+export function EmptyState(
+  props: IEmptyState & { readonly commands: CommandRegistry }
+): React.ReactElement {
+  return (
+    <div className="jp-PerijoveMessage">
+      <strong>{props.title}</strong>
+      <p>{props.text}</p>
+      <div className="jp-PerijoveMessage-actions">
+        {props.actions.map(action => (
+          <button
+            key={action.label}
+            className="jp-PerijoveButton"
+            onClick={() => void props.commands.execute(action.command, action.args)}
+          >
+            {action.label}
+          </button>
+        ))}
+      </div>
+    </div>
+  );
+}
+
+export function ListProgress(props: { readonly trans: TranslationBundle }): React.ReactElement {
+  return (
+    <div className="jp-PerijoveMessage" role="status">
+      <p>{props.trans.__('Loading…')}</p>
+    </div>
+  );
+}
+
+/** A request failed: why, and the way to try again. */
+export function ListFailure(props: {
+  readonly error: string;
+  readonly onRetry: () => void;
+  readonly trans: TranslationBundle;
+}): React.ReactElement {
+  return (
+    <div className="jp-PerijoveMessage jp-mod-error" role="alert">
+      <p>{props.error}</p>
+      <button className="jp-PerijoveButton" onClick={props.onRetry}>
+        {props.trans.__('Try again')}
+      </button>
+    </div>
+  );
+}

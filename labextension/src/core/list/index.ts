@@ -1,0 +1,5 @@
+export * from './columns';
+export * from './ListStates';
+export * from './model';
+export * from './ObjectList';
+export * from './selection';

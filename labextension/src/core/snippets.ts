@@ -1,0 +1,87 @@
+import { Clipboard, Notification } from '@jupyterlab/apputils';
+import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
+import { TranslationBundle } from '@jupyterlab/translation';
+import { Token } from '@lumino/coreutils';
+import { DisposableDelegate, IDisposable } from '@lumino/disposable';
+
+import { IPerijovePreferences, SnippetFlavour } from './preferences';
+
+/** Writes the code that works with one object, in each flavour. */
+export type SnippetMaker = Readonly<Record<SnippetFlavour, (id: string) => string>>;
+
+/** Code for the objects of each kind. */
+export interface ISnippets {
+  add(kind: string, maker: SnippetMaker): IDisposable;
+  /** The code, in the flavour of the settings unless told. */
+  text(kind: string, id: string, flavour?: SnippetFlavour): string;
+  /** Put the code into a new cell below the active one of the current notebook; without a notebook, into the clipboard. */
+  insert(kind: string, id: string, flavour?: SnippetFlavour): Promise<void>;
+}
+
+export const ISnippets = new Token<ISnippets>(
+  '@perijove/labextension:ISnippets',
+  'Code that works with an object of the platform, for notebooks.'
+);
+
+export class Snippets implements ISnippets {
+  constructor(
+    private readonly _notebooks: INotebookTracker | null,
+    private readonly _preferences: IPerijovePreferences,
+    private readonly _trans: TranslationBundle
+  ) {}
+
+  add(kind: string, maker: SnippetMaker): IDisposable {
+    this._makers.set(kind, maker);
+    return new DisposableDelegate(() => void this._makers.delete(kind));
+  }
+
+  text(kind: string, id: string, flavour?: SnippetFlavour): string {
+    const maker = this._makers.get(kind);
+    return maker ? maker[flavour ?? this._preferences.values.snippetFlavour](id) : id;
+  }
+
+  async insert(kind: string, id: string, flavour?: SnippetFlavour): Promise<void> {
+    const code = this.text(kind, id, flavour);
+    const panel = this._notebooks?.currentWidget;
+    if (panel) {
+      await insertCell(panel, code);
+      return;
+    }
+    Clipboard.copyToSystem(code);
+    Notification.info(this._trans.__('No notebook is open: the code is in the clipboard instead.'));
+  }
+
+  private readonly _makers = new Map<string, SnippetMaker>();
+}
+
+async function insertCell(panel: NotebookPanel, code: string): Promise<void> {
+  const { NotebookActions } = await import('@jupyterlab/notebook');
+  const notebook = panel.content;
+  const active = notebook.activeCell;
+  // An empty code cell is what a person left for it.
+  if (
+    !active ||
+    active.model.type !== 'code' ||
+    active.model.sharedModel.getSource().trim() !== ''
+  ) {
+    NotebookActions.insertBelow(notebook);
+  }
+  notebook.activeCell?.model.sharedModel.setSource(code);
+  panel.activate();
+}
+
+/** Python that begins with `client`, the OpenAI client of the platform. */
+export function clientSnippet(...lines: readonly string[]): string {
+  return ['import perijove', '', 'client = perijove.client()', ...lines].join('\n');
+}
+
+/** A cell that asks the platform by curl; its key is never part of a command line. */
+export function curlSnippet(path: string, json?: unknown): string {
+  const body =
+    json === undefined ? '' : ` \\\n  --json '${JSON.stringify(json).replace(/'/g, "'\\''")}'`;
+  return [
+    '%%bash',
+    'read -r url key < <(perijove status --json | python -c \'import json, sys; s = json.load(sys.stdin); print(s["base_url"], s["api_key"])\')',
+    `curl -sS "$url${path}" -H @<(echo "Authorization: Bearer $key")${body}`
+  ].join('\n');
+}

@@ -1,0 +1,113 @@
+import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import {
+  deleteIcon,
+  downloadIcon,
+  fileIcon,
+  fileUploadIcon,
+  runIcon,
+  searchIcon
+} from '@jupyterlab/ui-components';
+
+import { IFile, IPerijoveClient, IUploads } from '../api';
+import { IDetailRegistry, IPerijovePreferences, ISnippets, ObjectListModel } from '../core';
+import { IPerijovePanel } from '../sidebar';
+import { FilesApi } from './api';
+import { addFileCommands, FILE_COMMANDS, IFileContext } from './commands';
+import { fileSnippets } from './snippets';
+
+/** Files: upload, preview, validate, use, delete. */
+export const filesPlugin: JupyterFrontEndPlugin<void> = {
+  id: '@perijove/labextension:files',
+  description: 'The Files section of the Perijove panel.',
+  autoStart: true,
+  requires: [IPerijoveClient, IPerijovePanel, IDetailRegistry, ISnippets, IPerijovePreferences],
+  optional: [ICommandPalette, ITranslator],
+  activate: (
+    app: JupyterFrontEnd,
+    client: IPerijoveClient,
+    panel: IPerijovePanel,
+    details: IDetailRegistry,
+    snippets: ISnippets,
+    preferences: IPerijovePreferences,
+    palette: ICommandPalette | null,
+    translator: ITranslator | null
+  ): void => {
+    const trans = (translator ?? nullTranslator).load('perijove');
+    const { commands } = app;
+    const model = new ObjectListModel<IFile>(client, { path: '/v1/files', object: 'file' });
+    const context: IFileContext = {
+      commands,
+      api: new FilesApi(client),
+      uploads: client.uploads,
+      model,
+      details,
+      preferences,
+      trans
+    };
+    addFileCommands(context);
+    notifySelection(context);
+    client.uploads.changed.connect(uploads => takeResults(uploads, model), model);
+    snippets.add('file', fileSnippets);
+    details.add({
+      kind: 'file',
+      icon: fileIcon,
+      label: id => id,
+      create: async id => (await import('./detail')).createDetail(context, client, id)
+    });
+    panel.addSection({
+      id: 'perijove-files',
+      title: trans.__('Files'),
+      rank: 20,
+      toolbar: [
+        {
+          command: FILE_COMMANDS.fineTune,
+          icon: runIcon,
+          label: trans.__('Fine-tune with the selected file')
+        },
+        {
+          command: FILE_COMMANDS.addToStore,
+          icon: searchIcon,
+          label: trans.__('Add the selected file to a vector store')
+        },
+        {
+          command: FILE_COMMANDS.download,
+          icon: downloadIcon,
+          label: trans.__('Download the selected files')
+        },
+        {
+          command: FILE_COMMANDS.remove,
+          icon: deleteIcon,
+          label: trans.__('Delete the selected files')
+        },
+        { command: FILE_COMMANDS.upload, icon: fileUploadIcon, label: trans.__('Upload files') }
+      ],
+      create: async () => (await import('./section')).createSection(context, snippets)
+    });
+    for (const command of [FILE_COMMANDS.upload, FILE_COMMANDS.refresh]) {
+      palette?.addItem({ command, category: trans.__('Perijove') });
+    }
+  }
+};
+
+/** Uploads that are done become rows of the list. */
+function takeResults(uploads: IUploads, model: ObjectListModel<IFile>): void {
+  for (const task of [...uploads.tasks]) {
+    if (task.state === 'done') {
+      if (task.result) {
+        model.put(task.result);
+      }
+      uploads.dismiss(task);
+    }
+  }
+}
+
+/** Buttons look at their commands again when the selection or the list has changed. */
+function notifySelection({ commands, model }: IFileContext): void {
+  const notify = (): void => {
+    Object.values(FILE_COMMANDS).forEach(command => commands.notifyCommandChanged(command));
+  };
+  model.changed.connect(notify, model);
+  model.selection.changed.connect(notify, model);
+}

@@ -1,0 +1,158 @@
+import { ISignal, Signal } from '@lumino/signaling';
+
+import { IEventStream, IPerijoveClient } from '../api/tokens';
+import { IPage, IPlatformEvent } from '../api/types';
+import { IJobForm, toJobRequest } from './form';
+import { ICheckpoint, ICluster, IJob, IJobEvent } from './types';
+
+const JOBS = '/v1/fine_tuning/jobs';
+
+/** The platform's largest page of events, so that a long run's curves load in a few requests. */
+const EVENTS_PAGE = 1000;
+
+/** An event of a job, and whose it is. */
+export interface IJobEventChange {
+  readonly jobId: string;
+  readonly event: IJobEvent;
+}
+
+/** What can be asked of the platform about fine-tuning jobs, and what it tells by itself. */
+export interface IJobsApi {
+  /** A job was created or changed. */
+  readonly jobChanged: ISignal<IJobsApi, IJob>;
+  readonly jobEvent: ISignal<IJobsApi, IJobEventChange>;
+  /** Pushes were missed: whoever shows something reads it again. */
+  readonly reset: ISignal<IJobsApi, void>;
+  /** Jobs that have not ended. */
+  unended(): Promise<IJob[]>;
+  retrieve(id: string): Promise<IJob>;
+  /** @param key - the same for every attempt to create the same job */
+  create(form: IJobForm, key: string): Promise<IJob>;
+  act(id: string, action: 'cancel' | 'pause' | 'resume'): Promise<IJob>;
+  /** A page of events, newest first. */
+  events(id: string, after?: string): Promise<IPage<IJobEvent>>;
+  checkpoints(id: string): Promise<ICheckpoint[]>;
+  /** The log's text in pieces. */
+  logs(
+    id: string,
+    options: { readonly tail: number; readonly follow: boolean },
+    signal: AbortSignal
+  ): AsyncGenerator<string, void, void>;
+  /** Where the browser downloads the whole log from. */
+  logUrl(id: string): string;
+  clusters(): Promise<readonly ICluster[]>;
+}
+
+/** The jobs of the platform behind a client. */
+export class JobsApi implements IJobsApi {
+  constructor(private readonly _client: IPerijoveClient) {
+    const { events } = _client;
+    events.changes<IJob>('fine_tuning.job').connect(this._onJob, this);
+    events
+      .changes<IJobEvent & { readonly job_id?: string }>('fine_tuning.job.event')
+      .connect(this._onEvent, this);
+    events.reset.connect(this._onReset, this);
+  }
+
+  get jobChanged(): ISignal<this, IJob> {
+    return this._jobChanged;
+  }
+
+  get jobEvent(): ISignal<this, IJobEventChange> {
+    return this._jobEvent;
+  }
+
+  get reset(): ISignal<this, void> {
+    return this._reset;
+  }
+
+  async unended(): Promise<IJob[]> {
+    const jobs: IJob[] = [];
+    for await (const job of this._client.each<IJob>(JOBS, { limit: 100 })) {
+      if (job.finished_at === null) {
+        jobs.push(job);
+      }
+    }
+    return jobs;
+  }
+
+  retrieve(id: string): Promise<IJob> {
+    return this._client.request<IJob>(path(id));
+  }
+
+  create(form: IJobForm, key: string): Promise<IJob> {
+    return this._client.request<IJob>(JOBS, {
+      json: toJobRequest(form),
+      headers: { 'Idempotency-Key': key }
+    });
+  }
+
+  act(id: string, action: 'cancel' | 'pause' | 'resume'): Promise<IJob> {
+    return this._client.request<IJob>(`${path(id)}/${action}`, { method: 'POST' });
+  }
+
+  events(id: string, after?: string): Promise<IPage<IJobEvent>> {
+    return this._client.list<IJobEvent>(`${path(id)}/events`, { limit: EVENTS_PAGE, after });
+  }
+
+  async checkpoints(id: string): Promise<ICheckpoint[]> {
+    const page = await this._client.list<ICheckpoint>(`${path(id)}/checkpoints`, { limit: 100 });
+    return [...page.data];
+  }
+
+  async *logs(
+    id: string,
+    options: { readonly tail: number; readonly follow: boolean },
+    signal: AbortSignal
+  ): AsyncGenerator<string, void, void> {
+    const { body } = await this._client.raw(`${path(id)}/logs`, { query: options, signal });
+    const reader = body?.getReader();
+    const decoder = new TextDecoder();
+    try {
+      for (;;) {
+        const { done, value } = (await reader?.read()) ?? { done: true, value: undefined };
+        if (done) {
+          return;
+        }
+        yield decoder.decode(value, { stream: true });
+      }
+    } finally {
+      await reader?.cancel().catch(() => undefined);
+    }
+  }
+
+  logUrl(id: string): string {
+    return this._client.url(`${path(id)}/logs`);
+  }
+
+  async clusters(): Promise<readonly ICluster[]> {
+    const page = await this._client.list<ICluster>('/v1/clusters');
+    return page.data;
+  }
+
+  private _onJob(_: IEventStream, event: IPlatformEvent<IJob>): void {
+    if (!event.type.endsWith('.deleted')) {
+      this._jobChanged.emit(event.data);
+    }
+  }
+
+  private _onEvent(
+    _: IEventStream,
+    event: IPlatformEvent<IJobEvent & { readonly job_id?: string }>
+  ): void {
+    const jobId = event.data.job_id ?? event.object_id;
+    this._jobEvent.emit({ jobId, event: event.data });
+  }
+
+  private _onReset(): void {
+    this._reset.emit();
+  }
+
+  private readonly _jobChanged = new Signal<this, IJob>(this);
+  private readonly _jobEvent = new Signal<this, IJobEventChange>(this);
+  private readonly _reset = new Signal<this, void>(this);
+}
+
+function path(id: string): string {
+  return `${JOBS}/${encodeURIComponent(id)}`;
+}

@@ -1,0 +1,90 @@
+import { TranslationBundle } from '@jupyterlab/translation';
+import { ReactWidget } from '@jupyterlab/ui-components';
+import { CommandRegistry } from '@lumino/commands';
+import { Widget } from '@lumino/widgets';
+import * as React from 'react';
+
+import { IColumn, ISnippets, ObjectList, ObjectListModel, RelativeTime } from '../core';
+import { nameOf } from './commands';
+import * as ids from './ids';
+import { StateBadge } from './JobState';
+import { stateLabel } from './states';
+import { IJob } from './types';
+
+interface ISectionContext {
+  readonly model: ObjectListModel<IJob>;
+  readonly commands: CommandRegistry;
+  readonly snippets: ISnippets;
+  readonly trans: TranslationBundle;
+}
+
+/** The list of fine-tuning jobs in the side panel. */
+export function createSection(context: ISectionContext): Widget {
+  const { model, commands, snippets, trans } = context;
+  const columns = jobColumns(trans);
+  return ReactWidget.create(
+    <ObjectList<IJob>
+      model={model}
+      kind={ids.JOB_KIND}
+      label={trans.__('Fine-tuning jobs')}
+      columns={columns}
+      commands={commands}
+      rowCommands={[
+        ids.OPEN_JOB,
+        ids.TRY_JOB,
+        ids.CLONE_JOB,
+        '-',
+        ids.PAUSE_JOB,
+        ids.RESUME_JOB,
+        ids.CANCEL_JOB
+      ]}
+      openCommand={ids.OPEN_JOB}
+      empty={{
+        title: trans.__('No fine-tuning jobs'),
+        text: trans.__('Teach a model from your own examples: choose a training file and start.'),
+        actions: [{ label: trans.__('Fine-tune a model…'), command: ids.CREATE_JOB }]
+      }}
+      name={job => nameOf(job, job.id)}
+      snippet={job => snippets.text(ids.JOB_KIND, job.id)}
+      trans={trans}
+    />
+  );
+}
+
+function jobColumns(trans: TranslationBundle): readonly IColumn<IJob>[] {
+  return [
+    {
+      id: 'name',
+      title: trans.__('Name'),
+      value: job => nameOf(job, job.id),
+      render: job => <span title={job.id}>{nameOf(job, job.id)}</span>,
+      width: 'minmax(70px, 1fr)'
+    },
+    {
+      id: 'state',
+      title: trans.__('State'),
+      value: job => stateLabel(job.state, trans),
+      render: job => (
+        <>
+          <StateBadge state={job.state} trans={trans} /> {percentage(job)}
+        </>
+      ),
+      width: '116px'
+    },
+    {
+      id: 'created',
+      title: trans.__('Created'),
+      value: job => job.created_at,
+      render: job => <RelativeTime at={job.created_at} />,
+      width: '84px',
+      wide: true
+    }
+  ];
+}
+
+function percentage(job: IJob): string {
+  const { step, total_steps: total } = job.progress ?? {};
+  return job.state === 'running' && typeof step === 'number' && total
+    ? `${Math.floor((100 * step) / total)} %`
+    : '';
+}

@@ -1,0 +1,114 @@
+import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import {
+  addIcon,
+  deleteIcon,
+  downloadIcon,
+  offlineBoltIcon,
+  runIcon,
+  stopIcon
+} from '@jupyterlab/ui-components';
+
+import { IModel, IPerijoveClient } from '../api';
+import {
+  IDetailRegistry,
+  IPerijovePreferences,
+  ISnippets,
+  ObjectListModel,
+  perijoveIcon
+} from '../core';
+import { IPerijovePanel } from '../sidebar';
+import { ModelsApi } from './api';
+import { addModelCommands, IModelContext, MODEL_COMMANDS } from './commands';
+import { modelSnippets } from './snippets';
+
+/** Models: pull, register, load, try, delete. */
+export const modelsPlugin: JupyterFrontEndPlugin<void> = {
+  id: '@perijove/labextension:models',
+  description: 'The Models section of the Perijove panel.',
+  autoStart: true,
+  requires: [IPerijoveClient, IPerijovePanel, IDetailRegistry, ISnippets, IPerijovePreferences],
+  optional: [ICommandPalette, ITranslator],
+  activate: (
+    app: JupyterFrontEnd,
+    client: IPerijoveClient,
+    panel: IPerijovePanel,
+    details: IDetailRegistry,
+    snippets: ISnippets,
+    preferences: IPerijovePreferences,
+    palette: ICommandPalette | null,
+    translator: ITranslator | null
+  ): void => {
+    const trans = (translator ?? nullTranslator).load('perijove');
+    const { commands } = app;
+    const model = new ObjectListModel<IModel>(client, { path: '/v1/models', object: 'model' });
+    const context: IModelContext = {
+      commands,
+      api: new ModelsApi(client),
+      model,
+      details,
+      preferences,
+      trans
+    };
+    addModelCommands(context);
+    notifySelection(context);
+    snippets.add('model', modelSnippets(model));
+    details.add({
+      kind: 'model',
+      icon: perijoveIcon,
+      label: id => id,
+      create: async id => (await import('./detail')).createDetail(context, client, id)
+    });
+    panel.addSection({
+      id: 'perijove-models',
+      title: trans.__('Models'),
+      rank: 10,
+      toolbar: [
+        {
+          command: MODEL_COMMANDS.tryIt,
+          icon: runIcon,
+          label: trans.__('Chat with the selected model')
+        },
+        {
+          command: MODEL_COMMANDS.load,
+          icon: offlineBoltIcon,
+          label: trans.__('Load the selected models')
+        },
+        {
+          command: MODEL_COMMANDS.unload,
+          icon: stopIcon,
+          label: trans.__('Unload the selected models')
+        },
+        {
+          command: MODEL_COMMANDS.remove,
+          icon: deleteIcon,
+          label: trans.__('Delete the selected models')
+        },
+        {
+          command: MODEL_COMMANDS.register,
+          icon: addIcon,
+          label: trans.__('Register a model file or folder')
+        },
+        {
+          command: MODEL_COMMANDS.pull,
+          icon: downloadIcon,
+          label: trans.__('Pull a model from the hub')
+        }
+      ],
+      create: async () => (await import('./section')).createSection(context, snippets)
+    });
+    for (const command of [MODEL_COMMANDS.pull, MODEL_COMMANDS.register, MODEL_COMMANDS.refresh]) {
+      palette?.addItem({ command, category: trans.__('Perijove') });
+    }
+  }
+};
+
+/** Buttons look at their commands again when the selection or the list has changed. */
+function notifySelection({ commands, model }: IModelContext): void {
+  const notify = (): void => {
+    Object.values(MODEL_COMMANDS).forEach(command => commands.notifyCommandChanged(command));
+  };
+  model.changed.connect(notify, model);
+  model.selection.changed.connect(notify, model);
+}

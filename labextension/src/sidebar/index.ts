@@ -1,0 +1,2 @@
+export * from './running';
+export * from './tokens';

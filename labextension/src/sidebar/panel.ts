@@ -1,0 +1,124 @@
+import { CommandToolbarButton, ReactWidget, SidePanel, Toolbar } from '@jupyterlab/ui-components';
+import { ITranslator } from '@jupyterlab/translation';
+import { CommandRegistry } from '@lumino/commands';
+import { DisposableDelegate, IDisposable } from '@lumino/disposable';
+import { AccordionPanel, PanelLayout, Widget } from '@lumino/widgets';
+import * as React from 'react';
+
+import { IPerijoveClient, IPlatformStatus } from '../api';
+import { perijoveIcon } from '../core/icons';
+import { PlatformMessage } from '../core/PlatformGate';
+import { ISection } from './tokens';
+
+export const PANEL_ID = 'perijove-panel';
+
+/** The accordion in the side bar. Its sections are made when it is first seen with the platform ready. */
+export class PerijoveSidePanel extends SidePanel {
+  constructor(
+    private readonly _client: IPerijoveClient,
+    private readonly _commands: CommandRegistry,
+    translator: ITranslator
+  ) {
+    super({ translator });
+    const trans = translator.load('perijove');
+    this.id = PANEL_ID;
+    this.addClass('jp-PerijovePanel');
+    this.title.icon = perijoveIcon;
+    this.title.caption = trans.__('Perijove: models, files, fine-tuning, vector stores');
+    const message = ReactWidget.create(
+      React.createElement(PlatformMessage, { status: _client.status, trans })
+    );
+    message.addClass('jp-PerijovePanel-message');
+    this.header.addWidget(message);
+    this._client.status.changed.connect(this._onStatus, this);
+    this._showContent();
+  }
+
+  addSection(section: ISection): IDisposable {
+    const holder = new SectionWidget(section, this._commands);
+    const ranks = this._sections.map(other => other.section.rank);
+    const index = ranks.filter(rank => rank <= section.rank).length;
+    this._sections.splice(index, 0, holder);
+    this.insertWidget(index, holder);
+    if (this._seen) {
+      void holder.fill();
+    }
+    return new DisposableDelegate(() => {
+      this._sections.splice(this._sections.indexOf(holder), 1);
+      holder.dispose();
+    });
+  }
+
+  expand(sectionId: string): void {
+    const index = this._sections.findIndex(holder => holder.section.id === sectionId);
+    if (index >= 0 && this.content instanceof AccordionPanel) {
+      this.content.expand(index);
+    }
+  }
+
+  protected override onAfterShow(): void {
+    this._client.status.refresh().catch(() => undefined);
+    this._fill();
+  }
+
+  private _onStatus(_: unknown, status: IPlatformStatus): void {
+    this._showContent();
+    if (status.state === 'ready' && this.isVisible) {
+      this._fill();
+    }
+  }
+
+  private _showContent(): void {
+    const ready = this._client.status.current?.state === 'ready';
+    this.content.setHidden(!ready);
+    this.header.setHidden(ready);
+  }
+
+  private _fill(): void {
+    if (!this._seen && this._client.status.current?.state === 'ready') {
+      this._seen = true;
+      this._sections.forEach(holder => void holder.fill());
+    }
+  }
+
+  private readonly _sections: SectionWidget[] = [];
+  private _seen = false;
+}
+
+/** A section's place in the accordion, there before its content. */
+class SectionWidget extends Widget implements Toolbar.IWidgetToolbar {
+  constructor(
+    readonly section: ISection,
+    commands: CommandRegistry
+  ) {
+    super();
+    this.id = section.id;
+    this.addClass('jp-PerijoveSection');
+    this.title.label = section.title;
+    this.layout = new PanelLayout();
+    this.toolbar = new Toolbar();
+    for (const button of section.toolbar ?? []) {
+      this.toolbar.addItem(
+        button.command,
+        new CommandToolbarButton({
+          commands,
+          id: button.command,
+          icon: button.icon,
+          label: '',
+          caption: button.label
+        })
+      );
+    }
+  }
+
+  readonly toolbar: Toolbar;
+
+  async fill(): Promise<void> {
+    const content = await this.section.create();
+    if (this.isDisposed) {
+      content.dispose();
+    } else {
+      (this.layout as PanelLayout).addWidget(content);
+    }
+  }
+}

@@ -1,0 +1,88 @@
+import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { addIcon, deleteIcon, refreshIcon } from '@jupyterlab/ui-components';
+
+import { IPerijoveClient } from '../api';
+import {
+  IDetailRegistry,
+  IPerijovePreferences,
+  ISnippets,
+  ObjectListModel,
+  perijoveIcon
+} from '../core';
+import { IPerijovePanel } from '../sidebar';
+import { VectorStoresApi } from './api';
+import { addStoreCommands, IStoreContext } from './commands';
+import * as ids from './ids';
+import { addSnippets } from './snippets';
+import { IVectorStore } from './types';
+
+/** Vector stores: the list, a store's tab with its search, the dialogs that fill it. */
+export const vectorStoresPlugin: JupyterFrontEndPlugin<void> = {
+  id: '@perijove/labextension:vector-stores',
+  description: 'Vector stores of the Perijove platform.',
+  autoStart: true,
+  requires: [IPerijoveClient, IPerijovePanel, IDetailRegistry, ISnippets, IPerijovePreferences],
+  optional: [ITranslator, ICommandPalette],
+  activate: (
+    app: JupyterFrontEnd,
+    client: IPerijoveClient,
+    panel: IPerijovePanel,
+    details: IDetailRegistry,
+    snippets: ISnippets,
+    preferences: IPerijovePreferences,
+    translator: ITranslator | null,
+    palette: ICommandPalette | null
+  ): void => {
+    const { commands } = app;
+    const trans = (translator ?? nullTranslator).load('perijove');
+    const model = new ObjectListModel<IVectorStore>(client, {
+      path: '/v1/vector_stores',
+      object: 'vector_store'
+    });
+    let made: VectorStoresApi | undefined;
+    const api = () => (made ??= new VectorStoresApi(client));
+    const context: IStoreContext = { commands, client, model, api, details, preferences, trans };
+
+    addStoreCommands(context);
+    addSnippets(snippets);
+    details.add({
+      kind: ids.STORE_KIND,
+      icon: perijoveIcon,
+      label: () => trans.__('Vector store'),
+      create: async id => {
+        const { StoreDetailWidget } = await import('./detail');
+        return new StoreDetailWidget(id, context, snippets);
+      }
+    });
+    panel.addSection({
+      id: 'perijove-vector-stores',
+      title: trans.__('Vector stores'),
+      rank: 40,
+      toolbar: [
+        {
+          command: ids.DELETE_STORE,
+          icon: deleteIcon,
+          label: trans.__('Delete the selected vector stores')
+        },
+        {
+          command: ids.REFRESH_STORES,
+          icon: refreshIcon,
+          label: trans.__('Refresh the vector stores')
+        },
+        { command: ids.CREATE_STORE, icon: addIcon, label: trans.__('New vector store') }
+      ],
+      create: async () => {
+        const { createSection } = await import('./section');
+        return createSection({ model, commands, snippets, trans });
+      }
+    });
+    for (const command of [ids.CREATE_STORE, ids.REFRESH_STORES]) {
+      palette?.addItem({ command, category: trans.__('Perijove') });
+    }
+    model.selection.changed.connect(() => {
+      commands.notifyCommandChanged(ids.DELETE_STORE);
+    }, model);
+  }
+};

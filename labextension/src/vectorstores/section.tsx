@@ -1,0 +1,101 @@
+import { TranslationBundle } from '@jupyterlab/translation';
+import { ReactWidget } from '@jupyterlab/ui-components';
+import { CommandRegistry } from '@lumino/commands';
+import { Widget } from '@lumino/widgets';
+import * as React from 'react';
+
+import {
+  formatBytes,
+  IColumn,
+  ISnippets,
+  ObjectList,
+  ObjectListModel,
+  RelativeTime
+} from '../core';
+import * as ids from './ids';
+import { fileCounts, StateBadge, stateLabel } from './StoreState';
+import { IVectorStore } from './types';
+
+interface ISectionContext {
+  readonly model: ObjectListModel<IVectorStore>;
+  readonly commands: CommandRegistry;
+  readonly snippets: ISnippets;
+  readonly trans: TranslationBundle;
+}
+
+/** The list of vector stores in the side panel. */
+export function createSection(context: ISectionContext): Widget {
+  const { model, commands, snippets, trans } = context;
+  const columns = storeColumns(trans);
+  return ReactWidget.create(
+    <ObjectList<IVectorStore>
+      model={model}
+      kind={ids.STORE_KIND}
+      label={trans.__('Vector stores')}
+      columns={columns}
+      commands={commands}
+      rowCommands={[
+        ids.OPEN_STORE,
+        ids.CHAT_STORE,
+        ids.ADD_FILES,
+        ids.RENAME_STORE,
+        '-',
+        ids.DELETE_STORE
+      ]}
+      openCommand={ids.OPEN_STORE}
+      deleteCommand={ids.DELETE_STORE}
+      empty={{
+        title: trans.__('No vector stores'),
+        text: trans.__('A vector store finds passages of your documents by their meaning.'),
+        actions: [{ label: trans.__('New vector store…'), command: ids.CREATE_STORE }]
+      }}
+      name={store => store.name || store.id}
+      snippet={store => snippets.text(ids.STORE_KIND, store.id)}
+      trans={trans}
+    />
+  );
+}
+
+function storeColumns(trans: TranslationBundle): readonly IColumn<IVectorStore>[] {
+  return [
+    {
+      id: 'name',
+      title: trans.__('Name'),
+      value: store => store.name || store.id,
+      render: store => <span title={store.id}>{store.name || store.id}</span>,
+      width: 'minmax(70px, 1fr)'
+    },
+    {
+      id: 'status',
+      title: trans.__('State'),
+      value: store => stateLabel(store.status, trans),
+      render: store => <StateBadge status={store.status} trans={trans} />,
+      width: '84px'
+    },
+    {
+      id: 'files',
+      title: trans.__('Files'),
+      value: store => store.file_counts.total,
+      render: store => fileCounts(store, trans),
+      width: '76px'
+    },
+    {
+      id: 'size',
+      title: trans.__('Size'),
+      value: store => store.usage_bytes,
+      render: store => formatBytes(store.usage_bytes),
+      width: '64px',
+      wide: true,
+      align: 'end'
+    },
+    {
+      id: 'expires',
+      title: trans.__('Expires'),
+      value: store => store.expires_at ?? Number.MAX_SAFE_INTEGER,
+      render: store =>
+        store.expires_at === null ? trans.__('never') : <RelativeTime at={store.expires_at} />,
+      width: '84px',
+      wide: true
+    }
+  ];
+}

@@ -1,0 +1,6 @@
+"""`python -m perijove_platform` is the `perijove` command."""
+
+from perijove_platform.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Clusters: the places where jobs and models run."""

@@ -1,0 +1,1 @@
+"""The files manager: files and resumable uploads as in OpenAI's API."""

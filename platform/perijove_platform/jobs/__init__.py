@@ -1,0 +1,1 @@
+"""Fine-tuning jobs: OpenAI's API over whatever cluster runs the trainer."""

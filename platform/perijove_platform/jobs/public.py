@@ -1,0 +1,92 @@
+"""Rows as the API returns them."""
+
+from typing import Any, Literal
+
+from perijove_platform.jobs.schemas import (
+    Checkpoint,
+    CheckpointMetrics,
+    FineTuningJob,
+    JobError,
+    JobEvent,
+    Progress,
+    WireHyperparameters,
+    WireMethod,
+    WireSupervised,
+)
+from perijove_platform.jobs.store import CheckpointRow, JobEventRow, JobRow
+from perijove_platform.runtimes.base import JobState
+
+Status = Literal["validating_files", "queued", "running", "succeeded", "failed", "cancelled"]
+_STATUS: dict[JobState, Status] = {
+    JobState.QUEUED: "queued",
+    JobState.ADMITTED: "queued",
+    JobState.RUNNING: "running",
+    JobState.PAUSED: "queued",
+    JobState.SUCCEEDED: "succeeded",
+    JobState.FAILED: "failed",
+    JobState.CANCELLED: "cancelled",
+}
+_ID_CHARACTERS = 8
+
+
+def model_name(row: JobRow) -> str:
+    """``ft:<base>:<suffix>:<id>``, whose last part is the end of the job's id."""
+    return f"ft:{row.model}:{row.suffix or ''}:{row.id[-_ID_CHARACTERS:]}"
+
+
+def public_job(row: JobRow) -> FineTuningJob:
+    requested = WireHyperparameters.model_validate(row.requested)
+    return FineTuningJob(
+        id=row.id,
+        created_at=row.created_at,
+        error=JobError.model_validate(row.error) if row.error else None,
+        fine_tuned_model=row.fine_tuned_model,
+        finished_at=row.finished_at,
+        estimated_finish=row.estimated_finish,
+        hyperparameters=WireHyperparameters.model_validate({**row.requested, **row.decided}),
+        method=WireMethod(supervised=WireSupervised(hyperparameters=requested)),
+        model=row.model,
+        organization_id=row.organization_id,
+        result_files=row.result_files,
+        seed=row.seed,
+        status=_STATUS[JobState(row.state)],
+        trained_tokens=row.trained_tokens,
+        training_file=row.training_file,
+        validation_file=row.validation_file,
+        suffix=row.suffix,
+        user_provided_suffix=row.suffix,
+        metadata=row.job_metadata,
+        state=JobState(row.state),
+        state_reason=row.state_reason,
+        queue_position=row.queue_position,
+        cluster=row.cluster,
+        progress=Progress.model_validate(row.progress) if row.progress else None,
+    )
+
+
+def public_event(row: JobEventRow) -> JobEvent:
+    return JobEvent.model_validate(
+        {
+            "id": row.id,
+            "created_at": row.created_at,
+            "level": row.level,
+            "message": row.message,
+            "type": row.type,
+            "data": row.data,
+            "job_id": row.job_id,
+        }
+    )
+
+
+def public_checkpoint(job: JobRow, row: CheckpointRow) -> Checkpoint:
+    known: dict[str, Any] = {name: row.metrics.get(name) for name in CheckpointMetrics.model_fields}
+    known["full_valid_loss"] = row.metrics.get("valid_loss")
+    known["full_valid_mean_token_accuracy"] = row.metrics.get("valid_mean_token_accuracy")
+    return Checkpoint(
+        id=row.id,
+        created_at=row.created_at,
+        fine_tuned_model_checkpoint=f"{model_name(job)}:ckpt-step-{row.step_number}",
+        fine_tuning_job_id=row.job_id,
+        metrics=CheckpointMetrics(**known),
+        step_number=row.step_number,
+    )

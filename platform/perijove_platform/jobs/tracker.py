@@ -1,0 +1,136 @@
+"""Follows the clusters: takes up unfinished jobs at the start, then records what is pushed."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from perijove_platform.database import Database
+from perijove_platform.errors import ApiError
+from perijove_platform.jobs.recorder import JobRecorder
+from perijove_platform.jobs.sources import TrainableModels
+from perijove_platform.jobs.store import JobRow, find_job, unfinished_jobs
+from perijove_platform.jobs.submission import job_spec
+from perijove_platform.runtimes.base import Cluster, JobState, JobUpdate
+
+logger = logging.getLogger(__name__)
+
+METRICS_SECONDS = 0.2
+"""Metrics of a job are written, and the newest pushed, at most this often."""
+_MAX_WAITING_UPDATES = 100
+_ATTEMPTS = 3
+
+
+class JobTracker:
+    """The background half of the jobs manager."""
+
+    def __init__(
+        self, database: Database, clusters: Mapping[str, Cluster], recorder: JobRecorder, models: TrainableModels
+    ) -> None:
+        self._database = database
+        self._clusters = clusters
+        self._recorder = recorder
+        self._models = models
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        self._tasks = [asyncio.create_task(self._follow(cluster)) for cluster in self._clusters.values()]
+        async with self._database.read() as session:
+            rows = await unfinished_jobs(session)
+        for row in rows:
+            await self._take_up(row)
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def submit(self, row: JobRow) -> None:
+        """Hand a job to its cluster; a job that cannot be handed over has failed."""
+        cluster = self._clusters.get(row.cluster)
+        if cluster is None:
+            await self._recorder.fail(row.id, "cluster_gone", f"The cluster '{row.cluster}' is no longer there.")
+            return
+        try:
+            spec = await job_spec(row, self._models)
+        except ApiError as error:
+            await self._recorder.fail(row.id, error.code or "model_not_found", error.message, "model")
+            return
+        await cluster.jobs.submit(spec)
+        # A wish that was written meanwhile found a cluster that did not know the job yet.
+        async with self._database.read() as session:
+            current = await find_job(session, row.id)
+        if current is not None and current.desired == "cancel":
+            await cluster.jobs.cancel(row.id)
+        elif current is not None and current.desired == "pause":
+            await cluster.jobs.suspend(row.id)
+
+    async def _take_up(self, row: JobRow) -> None:
+        state = {"cancel": JobState.CANCELLED, "pause": JobState.PAUSED}.get(row.desired, JobState.QUEUED)
+        if row.state == state == JobState.PAUSED:
+            return
+        async with self._database.write() as session:
+            current = await find_job(session, row.id)
+            if current is None:
+                return
+            reason = "taken up again after a restart of the platform" if state is JobState.QUEUED else None
+            if current.state == JobState.RUNNING and state is JobState.QUEUED:
+                message = "The platform was restarted; the job goes on from its last checkpoint"
+                await self._recorder.add_message(session, current, "warn", message)
+            await self._recorder.set_state(session, current, state, reason)
+        if state is JobState.QUEUED:
+            await self.submit(row)
+
+    async def _follow(self, cluster: Cluster) -> None:
+        updates: asyncio.Queue[JobUpdate] = asyncio.Queue(_MAX_WAITING_UPDATES)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_pump(cluster, updates))
+            group.create_task(self._record(cluster, updates))
+
+    async def _record(self, cluster: Cluster, updates: asyncio.Queue[JobUpdate]) -> None:
+        clock = asyncio.get_running_loop().time
+        metrics: dict[str, list[Mapping[str, Any]]] = {}
+        due = 0.0
+        while True:
+            try:
+                async with asyncio.timeout(max(0.0, due - clock()) if metrics else None):
+                    update = await updates.get()
+            except TimeoutError:
+                await self._flush(metrics)
+                continue
+            if update.report is not None and update.report.get("type") == "metrics":
+                if not metrics:
+                    due = clock() + METRICS_SECONDS
+                metrics.setdefault(update.job_id, []).append(update.report)
+                if clock() >= due:
+                    await self._flush(metrics)
+                continue
+            await self._flush(metrics)
+            await self._attempt(cluster, update)
+
+    async def _flush(self, metrics: dict[str, list[Mapping[str, Any]]]) -> None:
+        for job_id, reports in metrics.items():
+            try:
+                await self._recorder.record_metrics(job_id, reports)
+            except Exception:
+                logger.exception("Metrics of job %s cannot be recorded", job_id)
+        metrics.clear()
+
+    async def _attempt(self, cluster: Cluster, update: JobUpdate) -> None:
+        """A full disk or a database that restarts must not end the following; a state is worth a second try."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                await self._recorder.record(cluster, update)
+                return
+            except Exception:
+                logger.exception("An update of job %s cannot be recorded (attempt %d)", update.job_id, attempt)
+                if update.state is None:
+                    return
+                await asyncio.sleep(attempt)
+
+
+async def _pump(cluster: Cluster, updates: asyncio.Queue[JobUpdate]) -> None:
+    async for update in cluster.jobs.watch():
+        await updates.put(update)

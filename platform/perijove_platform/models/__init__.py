@@ -1,0 +1,1 @@
+"""Models: what there is, where it comes from, what it is called."""

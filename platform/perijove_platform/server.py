@@ -1,0 +1,109 @@
+"""Running the platform as a process: one for a data directory, announced once it listens."""
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+
+from perijove_platform import __version__, discovery
+from perijove_platform.app import create_app
+from perijove_platform.logs import configure_logging
+from perijove_platform.settings import Settings
+
+STOP_SECONDS = 10
+BACKLOG = 2048
+
+
+class AlreadyServed(Exception):
+    """Another process serves this data directory."""
+
+
+def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 0, life_line: bool = False) -> None:
+    """Run the platform until SIGTERM, SIGINT or, with `life_line`, the end of standard input.
+
+    Args:
+        port: 0 takes a free one; `discovery.read_record` tells which.
+
+    Raises:
+        AlreadyServed: the data directory is in use.
+        OSError: the address is in use.
+    """
+    configure_logging(settings.log_format)
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _only_one(settings.data_dir), _listening(host, port) as listener:
+        asyncio.run(_run(settings, listener, life_line=life_line))
+
+
+async def _run(settings: Settings, listener: socket.socket, *, life_line: bool) -> None:
+    config = uvicorn.Config(
+        create_app(settings),
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=STOP_SECONDS,
+        timeout_keep_alive=65,
+        server_header=False,
+        ws="none",
+    )
+    server = _AnnouncingServer(config, settings.data_dir)
+    watching = asyncio.create_task(_stop_at_end_of_input(server)) if life_line else None
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        discovery.remove_record(settings.data_dir)
+        if watching is not None:
+            watching.cancel()
+
+
+class _AnnouncingServer(uvicorn.Server):
+    """Writes the record that others find it by once it accepts connections."""
+
+    def __init__(self, config: uvicorn.Config, data_dir: Path) -> None:
+        super().__init__(config)
+        self._data_dir = data_dir
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and sockets:
+            host, port = sockets[0].getsockname()[:2]
+            # A platform that listens everywhere is reached on loopback from here.
+            local = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+            address = f"[{local}]" if ":" in local else local
+            discovery.write_record(self._data_dir, base_url=f"http://{address}:{port}", version=__version__)
+
+
+async def _stop_at_end_of_input(server: uvicorn.Server) -> None:
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while await reader.read(1024):
+        pass
+    server.should_exit = True
+
+
+@contextlib.contextmanager
+def _only_one(data_dir: Path) -> Iterator[None]:
+    """Hold the data directory's lock; the kernel frees it when the process dies, however it dies."""
+    with (data_dir / "platform.lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AlreadyServed(f"A platform already serves {data_dir}: `perijove status` shows it.") from None
+        yield
+
+
+@contextlib.contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as listener:
+        if os.name == "posix":
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+        listener.setblocking(False)
+        yield listener
