@@ -7,28 +7,69 @@ from typing import Protocol
 from fastapi import FastAPI
 
 from perijove_platform import __version__, errors
+from perijove_platform.bridges import FilesForJobs, FilesForVectorStores, ModelsForEmbeddings, SearchForInference
+from perijove_platform.clusters import routes as clusters_routes
+from perijove_platform.clusters.service import ClustersService
 from perijove_platform.database import Database
+from perijove_platform.embeddings import EmbeddingService
+from perijove_platform.embeddings.wordllama import WordLlamaEmbedder
 from perijove_platform.events import EventBus
 from perijove_platform.events import routes as events_routes
+from perijove_platform.files import routes as files_routes
+from perijove_platform.files import upload_routes
+from perijove_platform.files.housekeeping import FilesHousekeeper
+from perijove_platform.files.service import FilesService
+from perijove_platform.files.uploads import UploadsService
+from perijove_platform.inference import response_routes
+from perijove_platform.inference import routes as inference_routes
+from perijove_platform.inference.admission import Admission
+from perijove_platform.inference.responses import ResponsesService
+from perijove_platform.inference.router import Router
+from perijove_platform.inference.service import InferenceService
+from perijove_platform.jobs import routes as jobs_routes
+from perijove_platform.jobs.service import JobsService
+from perijove_platform.models import routes as models_routes
+from perijove_platform.models.service import ModelsService
+from perijove_platform.objects.opened import open_store
 from perijove_platform.request_id import RequestIdMiddleware
+from perijove_platform.runtimes.local.cluster import LocalCluster, local_supervisor
+from perijove_platform.runtimes.local.jobs import LocalJobs
 from perijove_platform.settings import Settings
+from perijove_platform.status import routes as status_routes
+from perijove_platform.usage import routes as usage_routes
+from perijove_platform.usage.service import UsageService
 from perijove_platform.users import routes as users_routes
 from perijove_platform.users.service import UsersService
+from perijove_platform.vector_stores import routes as vector_stores_routes
+from perijove_platform.vector_stores.service import VectorStoresService
 
 DESCRIPTION = "OpenAI's API, and a few routes more, for models, files, fine-tuning and vector stores."
+ROUTES = (
+    status_routes,
+    users_routes,
+    events_routes,
+    models_routes,
+    files_routes,
+    upload_routes,
+    jobs_routes,
+    vector_stores_routes,
+    inference_routes,
+    response_routes,
+    usage_routes,
+    clusters_routes,
+)
 
 
 class Background(Protocol):
-    """A service with work of its own; started in the order of dependence, stopped in the reverse."""
+    """A service with work of its own."""
 
-    async def start(self) -> None: ...
+    async def start(self) -> object: ...
 
-    async def stop(self) -> None: ...
+    async def stop(self) -> object: ...
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The platform as one ASGI application; nothing is opened or started before its lifespan begins."""
-    settings = settings or Settings()
     app = FastAPI(
         title="Perijove",
         version=__version__,
@@ -37,11 +78,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.state.settings = settings
+    app.state.settings = settings or Settings()
     errors.install(app)
     app.add_middleware(RequestIdMiddleware)
-    app.include_router(users_routes.router)
-    app.include_router(events_routes.router)
+    for routes in ROUTES:
+        app.include_router(routes.router)
     return app
 
 
@@ -50,13 +91,68 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     settings: Settings = app.state.settings
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     database = Database(settings.sql_url)
-    await database.migrate()
     async with AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
-        app.state.database = database
-        app.state.events = events = EventBus(database, keep=settings.outbox_rows)
-        stack.push_async_callback(events.stop)
-        users = UsersService(database, events, key_file=settings.api_key_file)
-        app.state.users = app.state.authenticator = users
-        await users.start()
+        await database.migrate()
+        for service in _services(app, settings, database):
+            stack.push_async_callback(service.stop)
+            await service.start()
         yield
+
+
+def _services(app: FastAPI, settings: Settings, database: Database) -> list[Background]:
+    """Every service, in the order of starting: each after what it builds on. Routes find theirs in `app.state`."""
+    state = app.state
+    events = EventBus(database, keep=settings.outbox_rows)
+    users = UsersService(database, events, key_file=settings.api_key_file)
+    objects = open_store(settings)
+    supervisor = local_supervisor(settings)
+    cluster = LocalCluster(settings, supervisor, LocalJobs(settings, objects, supervisor))
+    models = ModelsService(database, events, cluster.serving, settings, owner=users.local_caller)
+    files = FilesService(
+        database,
+        events,
+        objects,
+        max_file_bytes=settings.max_file_bytes,
+        max_tokens=settings.max_context_length,
+    )
+    uploads = UploadsService(
+        database,
+        objects,
+        files,
+        max_file_bytes=settings.max_file_bytes,
+        max_part_bytes=settings.max_upload_part_bytes,
+    )
+    jobs = JobsService(
+        database,
+        events,
+        {cluster.name: cluster},
+        models,
+        FilesForJobs(files),
+        max_queued=settings.max_queued_jobs,
+    )
+    vector_stores = VectorStoresService(
+        database,
+        events,
+        FilesForVectorStores(files),
+        EmbeddingService(ModelsForEmbeddings(models), cluster.serving),
+        folder=settings.vectors_dir,
+        milvus_url=settings.milvus_url,
+        milvus_token=settings.milvus_token.get_secret_value() if settings.milvus_token else None,
+        workers=settings.indexing_workers,
+    )
+    usage = UsageService(database)
+    inference = InferenceService(
+        Router(models, events, cluster.serving),
+        Admission(concurrent=settings.max_concurrent_requests, queued=settings.max_queued_requests),
+        usage,
+        WordLlamaEmbedder(),
+    )
+    state.database, state.events, state.cluster = database, events, cluster
+    state.users = state.authenticator = users
+    state.models, state.files, state.uploads, state.jobs = models, files, uploads, jobs
+    state.vector_stores, state.usage, state.inference = vector_stores, usage, inference
+    state.responses = ResponsesService(database, inference, SearchForInference(vector_stores))
+    state.clusters = ClustersService([cluster])
+    housekeeper = FilesHousekeeper(database, objects, files, uploads)
+    return [events, users, objects, cluster, usage, models, housekeeper, jobs, vector_stores, inference]

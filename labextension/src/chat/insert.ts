@@ -30,15 +30,15 @@ export function toCells(answer: string): readonly ICellText[] {
 /**
  * Put an answer below the active cell of the current notebook.
  *
- * @returns whether there is a notebook
+ * @returns the notebook's name, or null when none is open
  */
 export async function insertAnswer(
   notebooks: INotebookTracker | null,
   answer: string
-): Promise<boolean> {
+): Promise<string | null> {
   const panel = notebooks?.currentWidget;
   if (!panel) {
-    return false;
+    return null;
   }
   const { NotebookActions } = await import('@jupyterlab/notebook');
   const notebook = panel.content;
@@ -49,6 +49,5 @@ export async function insertAnswer(
     }
     notebook.activeCell?.model.sharedModel.setSource(cell.source);
   }
-  panel.activate();
-  return true;
+  return panel.title.label;
 }

@@ -139,8 +139,11 @@ function Chat(props: IChatProps): JSX.Element {
   const copy = React.useCallback((text: string) => copyText(text, trans), [trans]);
   const insert = React.useCallback(
     async (text: string) => {
-      if (!(await insertAnswer(notebooks, text))) {
+      const notebook = await insertAnswer(notebooks, text);
+      if (notebook === null) {
         Notification.warning(trans.__('Open a notebook first, then insert the answer into it.'));
+      } else {
+        Notification.success(trans.__('Inserted into %1.', notebook), { autoClose: 3000 });
       }
     },
     [notebooks, trans]

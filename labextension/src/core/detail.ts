@@ -5,6 +5,7 @@ import { Token } from '@lumino/coreutils';
 import { DisposableDelegate, IDisposable } from '@lumino/disposable';
 import { PanelLayout, Widget } from '@lumino/widgets';
 
+import { errorText } from '../api';
 import { OPEN_DETAIL } from './commands';
 
 /** How the objects of one kind are shown in a tab. */
@@ -83,7 +84,10 @@ export class DetailRegistry implements IDetailRegistry {
     content.title.label = known.label(id);
     content.title.icon = known.icon;
     content.title.closable = true;
-    void known.create(id).then(inner => mount(content, inner));
+    known.create(id).then(
+      inner => mount(content, inner),
+      error => mount(content, failure(error))
+    );
     return widget;
   }
 
@@ -107,6 +111,15 @@ function mount(outer: Widget, inner: Widget): void {
   const layout = new PanelLayout();
   layout.addWidget(inner);
   outer.layout = layout;
+}
+
+/** What a tab shows when its view could not be loaded, e.g. because another version has been installed meanwhile. */
+function failure(error: unknown): Widget {
+  const widget = new Widget();
+  widget.addClass('jp-PerijoveMessage');
+  widget.addClass('jp-mod-error');
+  widget.node.textContent = errorText(error);
+  return widget;
 }
 
 function key(kind: string, id: string): string {

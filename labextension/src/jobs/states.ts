@@ -13,10 +13,10 @@ export function isEnded(state: string): boolean {
 
 /** A sign for each state, so that colour is not the only difference. */
 export const STATE_SIGNS: Readonly<Record<JobState, string>> = {
-  queued: '◷',
-  admitted: '◶',
+  queued: '○',
+  admitted: '◐',
   running: '▶',
-  paused: '⏸',
+  paused: '‖',
   succeeded: '✓',
   failed: '✕',
   cancelled: '⊘'

@@ -5,7 +5,7 @@ import { DisposableDelegate, IDisposable } from '@lumino/disposable';
 import { AccordionPanel, PanelLayout, Widget } from '@lumino/widgets';
 import * as React from 'react';
 
-import { IPerijoveClient, IPlatformStatus } from '../api';
+import { errorText, IPerijoveClient, IPlatformStatus } from '../api';
 import { perijoveIcon } from '../core/icons';
 import { PlatformMessage } from '../core/PlatformGate';
 import { ISection } from './tokens';
@@ -85,6 +85,14 @@ export class PerijoveSidePanel extends SidePanel {
   private _seen = false;
 }
 
+/** What a section shows when its view could not be loaded. */
+function failure(error: unknown): Widget {
+  const widget = new Widget();
+  widget.addClass('jp-PerijoveMessage');
+  widget.node.textContent = errorText(error);
+  return widget;
+}
+
 /** A section's place in the accordion, there before its content. */
 class SectionWidget extends Widget implements Toolbar.IWidgetToolbar {
   constructor(
@@ -114,7 +122,7 @@ class SectionWidget extends Widget implements Toolbar.IWidgetToolbar {
   readonly toolbar: Toolbar;
 
   async fill(): Promise<void> {
-    const content = await this.section.create();
+    const content = await this.section.create().catch(failure);
     if (this.isDisposed) {
       content.dispose();
     } else {

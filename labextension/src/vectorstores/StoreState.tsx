@@ -4,11 +4,11 @@ import * as React from 'react';
 import { IStoreFile, IVectorStore } from './types';
 
 const SIGNS: Readonly<Record<string, string>> = {
-  in_progress: '◷',
+  in_progress: '◐',
   completed: '✓',
   failed: '✕',
   cancelled: '⊘',
-  expired: '⌛'
+  expired: '○'
 };
 
 /** A state in the person's language. */

@@ -76,8 +76,16 @@ function storeColumns(trans: TranslationBundle): readonly IColumn<IVectorStore>[
       id: 'files',
       title: trans.__('Files'),
       value: store => store.file_counts.total,
-      render: store => fileCounts(store, trans),
-      width: '76px'
+      render: store => {
+        const { completed, total } = store.file_counts;
+        return (
+          <span title={fileCounts(store, trans)}>
+            {completed === total ? total : `${completed}/${total}`}
+          </span>
+        );
+      },
+      width: '48px',
+      align: 'end'
     },
     {
       id: 'size',

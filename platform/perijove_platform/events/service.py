@@ -102,6 +102,10 @@ class EventBus:
             if len(rows) < PAGE:
                 await wake.wait()
 
+    async def start(self) -> None:
+        """Remove what a platform with a smaller outbox need not keep."""
+        await self._prune()
+
     async def stop(self) -> None:
         if self._pruning is not None:
             self._pruning.cancel()

@@ -171,7 +171,14 @@ class EngineSession:
         return delta if worth else None
 
     def _lora(self) -> dict[str, Any]:
-        return {} if self.route.adapter is None else {"lora": [{"id": self.route.adapter, "scale": 1.0}]}
+        """Which adapter answers. Every adapter is named, switched off or on, for the base model's requests too:
+
+        a request that names none would reuse a prompt cache that an adapter's request has computed.
+        """
+        indexes = self.route.endpoint.adapter_index.values()
+        if not indexes:
+            return {}
+        return {"lora": [{"id": index, "scale": float(index == self.route.adapter)} for index in indexes]}
 
     async def _fetch(self, path: str, body: Mapping[str, Any] | None) -> tuple[int, Any]:
         endpoint = self.route.endpoint

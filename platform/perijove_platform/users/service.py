@@ -60,6 +60,10 @@ class UsersService:
                     scopes=sorted(SCOPES),
                 )
 
+    async def stop(self) -> None:
+        """Forget every key that was looked up."""
+        self._cache.clear()
+
     @property
     def local_caller(self) -> Caller:
         """The laptop's user, for what the platform does by itself."""

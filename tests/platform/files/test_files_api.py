@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import httpx
+import httpx2
 import pytest
 from fastapi import FastAPI
 from openai import AsyncOpenAI, BadRequestError
@@ -138,7 +139,11 @@ async def test_names_are_data(client: httpx.AsyncClient, upload: Upload, stored_
 
 
 async def test_the_openai_client(client: httpx.AsyncClient, app: FastAPI) -> None:
-    openai = AsyncOpenAI(base_url="http://platform/v1", api_key="unused", http_client=_openai_http(app, client))
+    key = client.headers["Authorization"].removeprefix("Bearer ")
+    transport = httpx2.ASGITransport(app)
+    openai = AsyncOpenAI(
+        base_url="http://platform/v1", api_key=key, http_client=httpx2.AsyncClient(transport=transport), max_retries=0
+    )
     content = b'{"messages": []}\n' * 3
     file = await openai.files.create(
         file=("train.jsonl", content), purpose="fine-tune", expires_after={"anchor": "created_at", "seconds": 7200}
@@ -151,14 +156,6 @@ async def test_the_openai_client(client: httpx.AsyncClient, app: FastAPI) -> Non
     assert (await openai.files.delete(file.id)).deleted
     with pytest.raises(BadRequestError):
         await openai.files.create(file=("a", b""), purpose="fine-tune")
-
-
-def _openai_http(app: FastAPI, client: httpx.AsyncClient) -> Any:
-    import httpx2
-
-    return httpx2.AsyncClient(
-        transport=httpx2.ASGITransport(app), headers={"Authorization": client.headers["Authorization"]}
-    )
 
 
 async def test_listing(client: httpx.AsyncClient, upload: Upload) -> None:
