@@ -22,12 +22,13 @@ from typing import Any
 
 import httpx
 import numpy as np
-from perijove_platform.embeddings import EmbeddingService
-from perijove_platform.rbac import SCOPES, Caller
-from perijove_platform.vector_stores.service import SourceFile
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
+
+from perijove_platform.embeddings import EmbeddingService
+from perijove_platform.rbac import SCOPES, Caller
+from perijove_platform.vector_stores.service import SourceFile
 
 FILES = 40
 KEY = "benchmark"
@@ -66,6 +67,7 @@ def serve(folder: Path, port: int) -> None:
     """The child: the vector stores manager and nothing else, under uvicorn."""
     import uvicorn
     from fastapi import FastAPI
+
     from perijove_platform import errors
     from perijove_platform.database import Base, Database
     from perijove_platform.events import EventBus
@@ -179,7 +181,7 @@ def main() -> None:
     parser.add_argument("--passages", type=int, default=20_000)
     parser.add_argument("--queries", type=int, default=100)
     options = parser.parse_args()
-    rng = random.Random(1)  # noqa: S311
+    rng = random.Random(1)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_documents(folder / "documents", options.passages, rng)

@@ -42,7 +42,11 @@ def main() -> None:
         step("packages for tests and lint", [*locks, REQUIREMENTS / "dev.lock"], lambda: install_packages("dev"))
     step("front-end packages", [LABEXTENSION / "package.json", LABEXTENSION / "yarn.lock"], install_node_modules)
     step("front-end bundle", front_end_sources(), build_bundle, present=BUNDLE / "package.json")
-    step("Perijove itself", [ROOT / "pyproject.toml", *sorted((ROOT / "server_extension").glob("*.json"))], install_project)
+    step(
+        "Perijove itself",
+        [ROOT / "pyproject.toml", *sorted((ROOT / "server_extension").glob("*.json"))],
+        install_project,
+    )
     say(f"set up in {time.monotonic() - began:.0f} s")
 
 
@@ -71,20 +75,27 @@ def hash_of(files: Iterable[Path]) -> str:
 
 def front_end_sources() -> list[Path]:
     folders = [LABEXTENSION / name for name in ("src", "style", "schema")]
-    files = [file for folder in folders for file in folder.rglob("*") if file.is_file() and "__tests__" not in file.parts]
+    files = [
+        file for folder in folders for file in folder.rglob("*") if file.is_file() and "__tests__" not in file.parts
+    ]
     return sorted([*files, LABEXTENSION / "package.json", LABEXTENSION / "yarn.lock", LABEXTENSION / "tsconfig.json"])
 
 
 def make_environment() -> None:
     # What was installed into an environment that is made anew is gone, whatever the stamps say.
     shutil.rmtree(STAMPS, ignore_errors=True)
-    made = subprocess.run([sys.executable, "-m", "venv", "--clear", str(VENV)], check=False, capture_output=True, text=True)
+    made = subprocess.run(
+        [sys.executable, "-m", "venv", "--clear", str(VENV)], check=False, capture_output=True, text=True
+    )
     if made.returncode == 0:
         return
     shutil.rmtree(VENV, ignore_errors=True)
     uv = shutil.which("uv")
     if uv is None:
-        stop(f"{made.stdout}{made.stderr}\nThis Python cannot make environments. On Debian or Ubuntu: apt install python3-venv")
+        stop(
+            f"{made.stdout}{made.stderr}\nThis Python cannot make environments. "
+            "On Debian or Ubuntu: apt install python3-venv"
+        )
     run([uv, "venv", "--seed", "--python", sys.executable, str(VENV)])
 
 

@@ -160,8 +160,8 @@ class FineTune:
         said = self._reason() or self._message
         return (
             f"<div><b>Fine-tune</b> {escape(self.id)}<br>{escape(self._line())}"
-            "<div style='width:480px;height:6px;margin:4px 0;background:var(--jp-layout-color3,#ddd)' role='progressbar' "
-            f"aria-valuemin='0' aria-valuemax='100' aria-valuenow='{round(share * 100)}'>"
+            "<div role='progressbar' style='width:480px;height:6px;margin:4px 0;background:var(--jp-layout-color3,#ddd)'"
+            f" aria-valuemin='0' aria-valuemax='100' aria-valuenow='{round(share * 100)}'>"
             f"<div style='width:{share:.1%};height:100%;background:var(--jp-{colour}-color1,#1976d2)'></div></div>"
             f"{loss_svg(self.losses, total)}"
             + (f"<div style='color:var(--jp-ui-font-color2,#777)'>{escape(said)}</div>" if said else "")

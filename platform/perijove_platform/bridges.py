@@ -116,4 +116,3 @@ class ModelsForEmbeddings(EmbeddingModels):
 def _for_project(project_id: str) -> Caller:
     """The platform itself, acting inside one project on a request that was authorized already."""
     return Caller("platform", "platform", "", project_id, SCOPES, "")
-

@@ -72,7 +72,7 @@ class _AnnouncingServer(uvicorn.Server):
         if self.started and sockets:
             host, port = sockets[0].getsockname()[:2]
             # A platform that listens everywhere is reached on loopback from here.
-            local = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+            local = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
             address = f"[{local}]" if ":" in local else local
             discovery.write_record(self._data_dir, base_url=f"http://{address}:{port}", version=__version__)
 

@@ -14,7 +14,8 @@ const INTERVAL = 80;
 export function Markdown(props: { source: string; rendermime: IRenderMimeRegistry }): JSX.Element {
   const host = React.useRef<HTMLDivElement>(null);
   const [live, setLive] = React.useState<LiveMarkdown | null>(null);
-  React.useEffect(() => {
+  // A layout effect, because the renderer has to go while its host is still in the document.
+  React.useLayoutEffect(() => {
     const made = new LiveMarkdown(props.rendermime.createRenderer(MIME), host.current!);
     setLive(made);
     return () => made.dispose();

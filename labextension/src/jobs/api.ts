@@ -23,8 +23,6 @@ export interface IJobsApi {
   readonly jobEvent: ISignal<IJobsApi, IJobEventChange>;
   /** Pushes were missed: whoever shows something reads it again. */
   readonly reset: ISignal<IJobsApi, void>;
-  /** Jobs that have not ended. */
-  unended(): Promise<IJob[]>;
   retrieve(id: string): Promise<IJob>;
   /** @param key - the same for every attempt to create the same job */
   create(form: IJobForm, key: string): Promise<IJob>;
@@ -64,16 +62,6 @@ export class JobsApi implements IJobsApi {
 
   get reset(): ISignal<this, void> {
     return this._reset;
-  }
-
-  async unended(): Promise<IJob[]> {
-    const jobs: IJob[] = [];
-    for await (const job of this._client.each<IJob>(JOBS, { limit: 100 })) {
-      if (job.finished_at === null) {
-        jobs.push(job);
-      }
-    }
-    return jobs;
   }
 
   retrieve(id: string): Promise<IJob> {

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 from openai import AsyncOpenAI, BadRequestError
+
 from perijove_platform.database import now
 from perijove_platform.files.store import FileRow
 
@@ -70,7 +71,12 @@ async def test_the_form_can_come_in_any_order_and_any_pieces(
         (form(PURPOSE, FILE, closed=False), "ends too early", None),
         (form(FILE, PURPOSE, ('name="expires_after[anchor]"', b"now")), "expires_after", "expires_after.anchor"),
         (
-            form(FILE, PURPOSE, ('name="expires_after[anchor]"', b"created_at"), ('name="expires_after[seconds]"', b"60")),
+            form(
+                FILE,
+                PURPOSE,
+                ('name="expires_after[anchor]"', b"created_at"),
+                ('name="expires_after[seconds]"', b"60"),
+            ),
             "3600",
             "expires_after.seconds",
         ),

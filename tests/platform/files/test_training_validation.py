@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+
 from perijove_platform.files.training import MAX_LINE_BYTES, Findings, validate_training_file
 
 USER = {"role": "user", "content": "What is Io?"}

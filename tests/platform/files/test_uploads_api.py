@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
+
 from perijove_platform.database import now
 from perijove_platform.files.store import UploadRow
 

@@ -16,7 +16,7 @@ OWNER = Caller(
 )
 
 
-class Killed(asyncio.CancelledError):
+class Killed(BaseException):
     """Stands for kill -9: ends whoever is at work, past everything that handles errors."""
 
 
@@ -80,7 +80,8 @@ async def test_a_kill_while_the_result_is_registered(
         monkeypatch.setattr(ModelsService, "register_adapter", killed)
         job = await create(world)
         await world.until(job.id, lambda job: job.state_reason == "registering the model")
-        await asyncio.wait(world.service._tracker._tasks)
+        async with asyncio.timeout(30):
+            await asyncio.wait(world.service._tracker._tasks)
     monkeypatch.setattr(ModelsService, "register_adapter", register)
     async with start() as world:
         done = await world.until(job.id, in_state("succeeded"))

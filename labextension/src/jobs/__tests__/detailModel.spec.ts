@@ -23,9 +23,11 @@ const metric = (number: number, step: number) =>
 
 /** Answers from memory; the pushes are sent by the test. */
 class MemoryApi implements IJobsApi {
-  readonly jobChanged = new Signal<IJobsApi, IJob>(this);
-  readonly jobEvent = new Signal<IJobsApi, IJobEventChange>(this);
-  readonly reset = new Signal<IJobsApi, void>(this);
+  readonly jobChanged: Signal<IJobsApi, IJob> = new Signal<IJobsApi, IJob>(this);
+  readonly jobEvent: Signal<IJobsApi, IJobEventChange> = new Signal<IJobsApi, IJobEventChange>(
+    this
+  );
+  readonly reset: Signal<IJobsApi, void> = new Signal<IJobsApi, void>(this);
   stored: IJobEvent[] = [];
   saved: ICheckpoint[] = [];
   pageSize = 2;

@@ -1,0 +1,56 @@
+"""A running JupyterLab and a browser page on it, as the tests of the panels see them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Browser, Page
+
+TOKEN = "ui-tests"
+
+Shoot = Callable[[Page, str], None]
+"""Takes a screenshot of that name, in the light and in the dark theme."""
+Drop = Callable[[Page, dict[str, str]], None]
+"""Drops files, given by name and text, onto the Files section."""
+
+
+@dataclass(frozen=True)
+class Lab:
+    """A running JupyterLab.
+
+    Attributes:
+        base_url: ends with a slash; a prefix as a Hub gives it is part of it.
+        root: the folder that its file browser shows.
+        data_dir: of the embedded platform.
+    """
+
+    base_url: str
+    root: Path
+    data_dir: Path
+
+    @property
+    def url(self) -> str:
+        return f"{self.base_url}lab?token={TOKEN}&reset"
+
+
+def open_lab(browser: Browser, lab: Lab) -> Iterator[Page]:
+    """Open Lab and the panel; an exception on the page fails the test at its end."""
+    context = browser.new_context(viewport={"width": 1400, "height": 900}, locale="en-US", accept_downloads=True)
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page = context.new_page()
+    broken: list[str] = []
+    page.on("pageerror", lambda error: broken.append(f"{error}\n{error.stack}"))
+    page.goto(lab.url)
+    await_lab(page)
+    page.locator('.lm-TabBar-tab[data-id="perijove-panel"]').click()
+    yield page
+    context.close()
+    ours = [text for text in broken if "labextension" in text]
+    assert not ours, f"The page threw: {ours}"
+
+
+def await_lab(page: Page) -> None:
+    """Wait until Lab has been loaded and its commands stand."""
+    page.wait_for_selector("#jupyterlab-splash", state="detached", timeout=60_000)
+    page.wait_for_function("window.jupyterapp?.commands.hasCommand('apputils:change-theme')")
+    page.evaluate("window.jupyterapp.restored.then(() => null)")

