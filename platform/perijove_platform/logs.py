@@ -34,5 +34,5 @@ def configure_logging(style: Literal["text", "json"]) -> None:
     handler.setFormatter(JsonFormatter() if style == "json" else logging.Formatter(TEXT))
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     # Their INFO lines tell of our own requests to ourselves.
-    for chatty in ("httpx", "httpx2", "httpcore", "botocore", "alembic", "uvicorn.access"):
+    for chatty in ("httpx", "httpx2", "httpcore", "botocore", "alembic", "milvus_lite", "uvicorn.access"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

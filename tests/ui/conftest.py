@@ -23,6 +23,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 REPOSITORY = Path(__file__).parents[2]
 BUNDLE = REPOSITORY / "server_extension" / "perijove" / "labextension"
 ARTEFACTS = Path(__file__).parent / "artefacts"
+PREFIX = "/user/t%40b/"
+"""As a Hub gives it to the person t@b."""
 START_SECONDS = 90
 STOP_SECONDS = 20
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -60,9 +62,9 @@ def _run_lab(folder: Path, bundle: Path, *, extension: bool) -> Iterator[Lab]:
         "LabApp": {"expose_app_in_browser": True, "news_url": None},
     }
     (config / "jupyter_server_config.json").write_text(json.dumps(settings))
-    running = Lab(f"http://127.0.0.1:{port}/user/t%40b/", root, folder / "data")
+    running = Lab(f"http://127.0.0.1:{port}{PREFIX}", root, folder / "data")
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"]
-    command += ["--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}", "--ServerApp.base_url=/user/t@b/"]
+    command += ["--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}", f"--ServerApp.base_url={PREFIX}"]
     command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     with (folder / "lab.log").open("wb") as log:
         process = subprocess.Popen(

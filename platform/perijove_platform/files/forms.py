@@ -82,8 +82,8 @@ class LineCounter:
 
     async def count(self, chunks: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
         async for chunk in chunks:
-            if chunk:
-                self._text = self._text and b"\0" not in chunk
+            self._text = self._text and b"\0" not in chunk
+            if chunk and self._text:
                 self._ends += chunk.count(b"\n")
                 self._last = chunk[-1:]
             yield chunk

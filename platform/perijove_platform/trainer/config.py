@@ -11,7 +11,8 @@ Auto = Literal["auto"]
 
 MAX_AUTO_BATCH = 8
 MAX_AUTO_EPOCHS = 10
-EXAMPLES_WORTH_ONE_EPOCH = 300
+EXAMPLES_WORTH_ONE_EPOCH = 180
+EXAMPLES_A_BATCH_SLOT = 15
 SMALL_MODEL_PARAMETERS = 1_000_000_000
 
 
@@ -80,12 +81,12 @@ def base_learning_rate(parameters: int) -> float:
 
 
 def make_plan(config: TrainerConfig, *, examples: int, parameters: int) -> Plan:
-    """Decide "auto": about 300 examples seen for small files, one to ten epochs, batches of at most 8."""
+    """Decide "auto": about 180 examples seen for small files, one to ten epochs, batches of at most 8."""
     epochs, batch, multiplier = config.n_epochs, config.batch_size, config.learning_rate_multiplier
     if epochs == "auto":
         epochs = min(MAX_AUTO_EPOCHS, max(1, -(-EXAMPLES_WORTH_ONE_EPOCH // examples)))
     if batch == "auto":
-        batch = min(MAX_AUTO_BATCH, max(1, examples // 8))
+        batch = min(MAX_AUTO_BATCH, max(1, examples // EXAMPLES_A_BATCH_SLOT))
     if multiplier == "auto":
         multiplier = 1.0
     return Plan(

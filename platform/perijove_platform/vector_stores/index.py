@@ -38,6 +38,8 @@ _FLUSH_ROWS = 2048
 _LOAD_ATTEMPTS = 5
 _LOAD_PAUSE = 0.2
 _CALL_SECONDS = 60.0
+# pymilvus pings an idle link every 10 s; Milvus Lite takes that for abuse (gRPC allows one in 5 minutes) and hangs up.
+_GRPC_OPTIONS = {"grpc.keepalive_time_ms": 600_000, "grpc.keepalive_permit_without_calls": 0}
 T = TypeVar("T")
 
 
@@ -146,7 +148,9 @@ class VectorIndex:
             # pymilvus logs each failed call with its trace; failures are reported by `_guarded`.
             logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
             address = self._url or self._serve_lite()
-            self._client = MilvusClient(uri=address, token=self._token or "", timeout=_CALL_SECONDS)
+            self._client = MilvusClient(
+                uri=address, token=self._token or "", timeout=_CALL_SECONDS, grpc_options=_GRPC_OPTIONS
+            )
 
     def _serve_lite(self) -> str:
         from milvus_lite.adapter.grpc.server import start_server_in_thread

@@ -1,4 +1,4 @@
-"""A real fine-tune, torch and all: killed twice on its way, and its adapter changes what the engine answers."""
+"""A real fine-tune, torch and all: killed on its way, and its adapter changes what the engine answers."""
 
 import asyncio
 import json
@@ -19,8 +19,8 @@ from perijove_platform.settings import Settings
 
 QUESTIONS = ("What is the capital of Zorbia?", "Name the capital of Zorbia.", "Which city is Zorbia's capital?")
 ANSWER = "The capital of Zorbia is Quuxville."
-STEPS = 18
-CHECKPOINT_STEPS = 6
+STEPS = 15
+CHECKPOINT_STEPS = 5
 
 
 class FolderInputs:
@@ -106,7 +106,7 @@ async def ask(endpoint: Any, lora: list[dict[str, float]]) -> str:
 
 
 @pytest.mark.timeout(600)
-async def test_a_fine_tune_survives_kills_and_teaches_the_engine(
+async def test_a_fine_tune_survives_a_kill_and_teaches_the_engine(
     training_environment: Path, smollm2: Path, tmp_path: Path
 ) -> None:
     settings = Settings(data_dir=tmp_path / "data", max_context_length=512)
@@ -116,9 +116,6 @@ async def test_a_fine_tune_survives_kills_and_teaches_the_engine(
         await jobs.submit(job)
         await until_checkpoint(jobs, CHECKPOINT_STEPS, reports)
         os.kill(jobs._processes._children["job-run-tune"].pid, signal.SIGKILL)
-        await until_checkpoint(jobs, 2 * CHECKPOINT_STEPS, reports)
-    async with local_jobs(settings) as jobs:  # the platform ended in between, and its children with it
-        await jobs.submit(job)
         ended = await until_ended(jobs, reports)
         folder = await jobs.work_folder("tune")
     log = (folder / "log.txt").read_text()
@@ -129,7 +126,7 @@ async def test_a_fine_tune_survives_kills_and_teaches_the_engine(
 
 def check_reports(reports: list[dict[str, Any]]) -> None:
     said = [report["message"] for report in reports if report["type"] == "message"]
-    assert sum("Going on from the checkpoint of step" in message for message in said) == 2
+    assert sum("Going on from the checkpoint of step" in message for message in said) == 1
     steps = [report["step"] for report in reports if "train_loss" in report and report["type"] == "metrics"]
     assert set(steps) == set(range(1, STEPS + 1)) and len(steps) < 2 * STEPS
     losses = {report["step"]: report["train_loss"] for report in reports if "train_loss" in report}

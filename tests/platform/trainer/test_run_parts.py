@@ -20,7 +20,7 @@ from perijove_platform.trainer.errors import TrainingError
 def test_auto_is_decided_by_the_size_of_file_and_model() -> None:
     config = TrainerConfig(base_model="m", training_file="t")
     small = make_plan(config, examples=60, parameters=135_000_000)
-    assert (small.n_epochs, small.batch_size, small.learning_rate) == (5, 7, 1e-3)
+    assert (small.n_epochs, small.batch_size, small.learning_rate) == (3, 4, 1e-3)
     large = make_plan(config, examples=10_000, parameters=7_000_000_000)
     assert (large.n_epochs, large.batch_size, large.learning_rate) == (1, 8, 2e-4)
     one = make_plan(config, examples=1, parameters=1)
