@@ -1,11 +1,12 @@
 """What every test may ask for: a database of each kind, a platform in this process, a platform of its own process."""
 
 import asyncio
+import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -104,3 +105,20 @@ def _wait_for(data_dir: Path, process: subprocess.Popen[bytes]) -> Connection:
         except NotRunning:
             time.sleep(0.05)
     raise AssertionError(f"The platform did not start:\n{(data_dir / 'serve.log').read_text()}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Generator[None, None, None]:
+    """One line for each test that could not run here; in CI that is a failure, since CI has every part."""
+    yield
+    skipped = terminalreporter.stats.get("skipped", [])
+    for report in skipped:
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        terminalreporter.write_line(f"could not run here: {report.nodeid}: {reason}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") and reporter is not None and reporter.stats.get("skipped") and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

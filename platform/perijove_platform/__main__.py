@@ -3,4 +3,4 @@
 from perijove_platform.cli import main
 
 if __name__ == "__main__":
-    main()
+    main(prog_name="perijove")

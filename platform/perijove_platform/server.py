@@ -77,6 +77,19 @@ class _AnnouncingServer(uvicorn.Server):
             discovery.write_record(self._data_dir, base_url=f"http://{address}:{port}", version=__version__)
 
 
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        # First, so that nobody connects to what is about to go.
+        discovery.remove_record(self._data_dir)
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Uvicorn's, but a graceful stop ends with exit code 0 instead of raising the signal again."""
+        with super().capture_signals():
+            yield
+            self._captured_signals.clear()
+
+
 async def _stop_at_end_of_input(server: uvicorn.Server) -> None:
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()

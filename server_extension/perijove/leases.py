@@ -43,9 +43,7 @@ class Leases:
             GateTimeout: it was not to be had within `GATE_SECONDS`.
             OSError: the data directory cannot be written to.
         """
-        self._data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._folder.mkdir(exist_ok=True, mode=0o700)
-        with (self._folder / GATE).open("a") as gate:
+        with await asyncio.to_thread(self._open_gate) as gate:
             try:
                 async with asyncio.timeout(GATE_SECONDS):
                     while not _lock(gate):
@@ -53,6 +51,11 @@ class Leases:
             except TimeoutError:
                 raise GateTimeout(f"Another Jupyter server holds {self._folder / GATE} and does not finish.") from None
             yield
+
+    def _open_gate(self) -> IO[str]:
+        self._data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._folder.mkdir(exist_ok=True, mode=0o700)
+        return (self._folder / GATE).open("a")
 
     def take(self) -> None:
         """Become one of the platform's users. Only inside `gate`."""

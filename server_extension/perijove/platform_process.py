@@ -57,12 +57,18 @@ def last_line(data_dir: Path) -> str | None:
     return next((line.strip() for line in reversed(lines) if line.strip()), None)
 
 
-async def until_exit(pid: int) -> None:
-    """Return when the process has ended, whether or not it is a child of this one."""
-    if not hasattr(os, "pidfd_open"):
-        while alive(pid):
+async def until_exit(pid: int, child: "subprocess.Popen[bytes] | None" = None) -> None:
+    """Return when the process has ended; `child` is its handle when this process started it."""
+    if hasattr(os, "pidfd_open"):
+        await _pidfd_readable(pid)
+    else:
+        while alive(pid) and (child is None or child.poll() is None):
             await asyncio.sleep(EXIT_POLL_SECONDS)
-        return
+    if child is not None:
+        child.poll()
+
+
+async def _pidfd_readable(pid: int) -> None:
     try:
         descriptor = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -77,13 +83,11 @@ async def until_exit(pid: int) -> None:
         os.close(descriptor)
 
 
-async def terminate(pid: int, *, patience: float) -> None:
+async def terminate(pid: int, child: "subprocess.Popen[bytes] | None" = None, *, patience: float) -> None:
     """End a process: SIGTERM, and SIGKILL when it still runs after `patience` seconds."""
     for number in (signal.SIGTERM, signal.SIGKILL):
-        try:
+        with contextlib.suppress(ProcessLookupError, TimeoutError):
             os.kill(pid, number)
-        except ProcessLookupError:
-            return
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(until_exit(pid), patience)
+            await asyncio.wait_for(until_exit(pid, child), patience)
+        if not alive(pid):
             return

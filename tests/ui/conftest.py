@@ -150,7 +150,7 @@ def shoot() -> Shoot:
             change = "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})"
             page.evaluate(change, theme)
             expected = "true" if suffix == "light" else "false"
-            page.wait_for_selector(f'body[data-jp-theme-light="{expected}"]')
+            page.wait_for_selector(f'body[data-jp-theme-light="{expected}"]', state="attached")
             page.wait_for_timeout(300)
             page.screenshot(path=ARTEFACTS / f"{name}-{suffix}.png")
 

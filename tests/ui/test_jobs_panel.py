@@ -3,6 +3,7 @@
 import re
 
 import nbformat
+import pytest
 from lab_in_browser import Lab, Shoot
 from platform_through_lab import CHAT_MODEL, READY_MS, call, execute, shown, training_data, upload
 from playwright.sync_api import Page, expect
@@ -46,6 +47,7 @@ def test_what_the_platform_refuses_is_shown_beside_its_field(page: Page) -> None
     expect(field.locator(".jp-PerijoveEdit-error")).to_contain_text("file-that-is-gone")
 
 
+@pytest.mark.timeout(900)
 def test_a_job_is_followed_and_cancelled(page: Page, lab: Lab, shoot: Shoot) -> None:
     file_id = upload(lab, "code-word.jsonl", training_data(PAIRS), "fine-tune")
     execute(page, "perijove:create-job", training_file=file_id)

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from lab_in_browser import Drop, Lab, Shoot
 from platform_through_lab import CHAT_MODEL, READY_MS, ask, call, execute, shown, training_data
 from playwright.sync_api import Page, expect
@@ -11,6 +12,7 @@ QUESTION = "What is the secret word of the Juno crew?"
 ANSWER = "The secret word is perijove."
 
 
+@pytest.mark.timeout(900)
 def test_upload_tune_chat_search(page: Page, lab: Lab, drop_files: Drop, shoot: Shoot) -> None:
     drop_files(page, {"juno.jsonl": training_data([(QUESTION, ANSWER)] * 24)})
     row = page.locator(".jp-PerijoveFiles .jp-PerijoveList-row", has_text="juno.jsonl")

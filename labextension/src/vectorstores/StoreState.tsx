@@ -1,6 +1,8 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
+import { useNow } from '../core/clock';
+import { formatAbsolute, formatRelative } from '../core/format';
 import { IStoreFile, IVectorStore } from './types';
 
 const SIGNS: Readonly<Record<string, string>> = {
@@ -54,4 +56,20 @@ export function fileCounts(store: IVectorStore, trans: TranslationBundle): strin
       ? trans._n('%1 file', '%1 files', total, total)
       : trans.__('%1 of %2 files', completed, total);
   return failed > 0 ? `${words}, ${trans.__('%1 failed', failed)}` : words;
+}
+
+/** When a store expires, as a relative time that moves on. */
+export function Expiry(props: {
+  at: IVectorStore['expires_at'];
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { at, trans } = props;
+  const now = useNow();
+  return at === null ? (
+    <span>{trans.__('never')}</span>
+  ) : (
+    <time dateTime={new Date(at * 1000).toISOString()} title={formatAbsolute(at)}>
+      {formatRelative(at, now)}
+    </time>
+  );
 }

@@ -4,16 +4,9 @@ import { CommandRegistry } from '@lumino/commands';
 import { Widget } from '@lumino/widgets';
 import * as React from 'react';
 
-import {
-  formatBytes,
-  IColumn,
-  ISnippets,
-  ObjectList,
-  ObjectListModel,
-  RelativeTime
-} from '../core';
+import { formatBytes, IColumn, ISnippets, ObjectList, ObjectListModel } from '../core';
 import * as ids from './ids';
-import { fileCounts, StateBadge, stateLabel } from './StoreState';
+import { Expiry, fileCounts, StateBadge, stateLabel } from './StoreState';
 import { IVectorStore } from './types';
 
 interface ISectionContext {
@@ -100,8 +93,7 @@ function storeColumns(trans: TranslationBundle): readonly IColumn<IVectorStore>[
       id: 'expires',
       title: trans.__('Expires'),
       value: store => store.expires_at ?? Number.MAX_SAFE_INTEGER,
-      render: store =>
-        store.expires_at === null ? trans.__('never') : <RelativeTime at={store.expires_at} />,
+      render: store => <Expiry at={store.expires_at} trans={trans} />,
       width: '84px',
       wide: true
     }

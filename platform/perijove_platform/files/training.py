@@ -76,10 +76,10 @@ def validate_training_file(
     if not findings.examples and not findings.error_count:
         findings.fault(0, "The file has no examples. Write one JSON object with 'messages' on each line.")
     elif findings.examples < FEW_EXAMPLES:
-        message = f"There are {findings.examples} good examples. A result worth having needs {FEW_EXAMPLES} or more."
+        message = f"Good examples: {findings.examples}. A result worth having needs {FEW_EXAMPLES} or more."
         findings.warnings.append(Problem(line=0, message=message))
     if empty:
-        findings.warnings.append(Problem(line=0, message=f"{empty} empty lines are skipped."))
+        findings.warnings.append(Problem(line=0, message=f"Empty lines, which are skipped: {empty}."))
     return findings
 
 

@@ -9,8 +9,6 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from s3_server import S3Server, s3
-
 from perijove_platform import errors
 from perijove_platform.database import Base, Database
 from perijove_platform.events import EventBus
@@ -23,6 +21,7 @@ from perijove_platform.objects.folder import FolderStore
 from perijove_platform.request_id import RequestIdMiddleware
 from perijove_platform.settings import Settings
 from perijove_platform.users.service import UsersService
+from s3_server import S3Server, s3
 
 __all__ = ["s3"]
 

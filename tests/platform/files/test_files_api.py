@@ -11,7 +11,6 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 from openai import AsyncOpenAI, BadRequestError
-
 from perijove_platform.database import now
 from perijove_platform.files.store import FileRow
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import httpx
 import pytest
-
 from perijove_platform.files.training import MAX_LINE_BYTES, Findings, validate_training_file
 
 USER = {"role": "user", "content": "What is Io?"}
@@ -137,8 +136,8 @@ def test_few_examples_are_a_warning(tmp_path: Path) -> None:
     findings = check(tmp_path, line(USER, ANSWER) * 3 + b"\n")
     assert findings.valid
     assert [warning.message for warning in findings.warnings] == [
-        "There are 3 good examples. A result worth having needs 10 or more.",
-        "1 empty lines are skipped.",
+        "Good examples: 3. A result worth having needs 10 or more.",
+        "Empty lines, which are skipped: 1.",
     ]
     assert check(tmp_path, line(USER, ANSWER) * 10).warnings == []
 

@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-
 from perijove_platform.database import now
 from perijove_platform.files.store import UploadRow
 
@@ -153,3 +152,19 @@ async def test_bad_parts(client: httpx.AsyncClient, stored_keys: Keys) -> None:
     assert endless.status_code == 400
     assert "cancel it" in endless.json()["error"]["message"]
     assert len(await stored_keys()) == 1
+
+
+async def test_what_cannot_fit_is_refused_before_it_is_sent(
+    client: httpx.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def nearly_full() -> int:
+        return 16 * 1024 * 1024 + 1000
+
+    monkeypatch.setattr(app.state.objects, "free_bytes", nearly_full)
+    body = {"filename": "a", "purpose": "batch", "bytes": 1001, "mime_type": "text/plain"}
+    announced = await client.post("/v1/uploads", json=body)
+    sent = await client.post("/v1/files", files={"file": ("a", b"x" * 2000)}, data={"purpose": "batch"})
+    for answer in (announced, sent):
+        assert answer.status_code == 507
+        assert "1,000 are free" in answer.json()["error"]["message"]
+    assert (await client.post("/v1/uploads", json={**body, "bytes": 999})).status_code == 200

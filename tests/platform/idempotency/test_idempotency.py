@@ -8,14 +8,13 @@ import httpx
 import pytest
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import StreamingResponse
-from sqlalchemy import func, select, update
-
 from perijove_platform import errors
 from perijove_platform.database import Base, Database
 from perijove_platform.events import EventBus
 from perijove_platform.idempotency import KEEP_SECONDS, IdempotencyMiddleware, IdempotencyRow
 from perijove_platform.settings import Settings
 from perijove_platform.users.service import UsersService
+from sqlalchemy import func, select, update
 
 
 class Thing:

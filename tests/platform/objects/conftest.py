@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from s3_server import S3Server, s3
-
 from perijove_platform.objects import ObjectStore
 from perijove_platform.objects.folder import FolderStore
+from s3_server import S3Server, s3
 
 __all__ = ["s3"]
 

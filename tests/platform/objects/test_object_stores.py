@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-
 from perijove_platform.errors import OutOfStorage, Unavailable
 from perijove_platform.objects import Chunk, ObjectMissing, ObjectStore, Stored
 from perijove_platform.objects.folder import FolderStore

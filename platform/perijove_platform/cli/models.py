@@ -1,0 +1,124 @@
+"""`perijove models`."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+import click
+
+from perijove_platform.cli.files import progress
+from perijove_platform.cli.session import Failed, Json, Session, field, size_text, with_session
+
+
+@click.group("models")
+def command() -> None:
+    """Pull, register, load and delete models."""
+
+
+@command.command("list")
+@with_session
+def list_models(session: Session) -> None:
+    """List models."""
+    session.table(
+        session.call("GET", "/v1/models")["data"],
+        [
+            ("ID", field("id")),
+            ("KIND", field("kind")),
+            ("STATE", lambda model: " – ".join(filter(None, (model["state"], model["state_reason"])))),
+            ("SIZE", lambda model: size_text(model["size_bytes"])),
+            ("BASE", field("base_model")),
+            ("ALIASES", lambda model: ", ".join(model["aliases"])),
+        ],
+        empty="There are no models. Pull one with `perijove models pull ORG/NAME`.",
+    )
+
+
+@command.command()
+@click.argument("repo")
+@click.option("--file", help="Which GGUF file of the repository.")
+@click.option("--revision", help="A branch, tag or commit.")
+@click.option("--id", "model_id", help="The name to give it.")
+@click.option("--no-wait", is_flag=True, help="Return once the pull has begun.")
+@with_session
+def pull(
+    session: Session, repo: str, file: str | None, revision: str | None, model_id: str | None, no_wait: bool
+) -> None:
+    """Pull a model from a Hugging Face hub: REPO is organization/name."""
+    optional = {"file": file, "revision": revision}
+    source = {"type": "hub", "repo": repo, **{name: value for name, value in optional.items() if value}}
+    _create(session, source, model_id, wait=not no_wait)
+
+
+@command.command()
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option("--id", "model_id", help="The name to give it.")
+@with_session
+def register(session: Session, path: Path, model_id: str | None) -> None:
+    """Register a GGUF file, or a folder with one, of the platform's machine."""
+    _create(session, {"type": "path", "path": str(path.absolute())}, model_id, wait=True)
+
+
+def _create(session: Session, source: Json, model_id: str | None, *, wait: bool) -> None:
+    body = {"source": source, **({"id": model_id} if model_id else {})}
+    with session.events() as events:
+        model = session.call("POST", "/v1/models", json=body)
+        if wait and model["state"] == "pulling":
+            total = (model["progress"] or {}).get("total_bytes") or model["size_bytes"]
+            done = 0
+            with progress(session, model["id"], total) as advance:
+                for event in events:
+                    if event["object_id"] != model["id"]:
+                        continue
+                    if event["type"] == "model.deleted":
+                        raise Failed(f"The pull of {model['id']} was cancelled.")
+                    model = event["data"]
+                    now = (model["progress"] or {}).get("bytes") or done
+                    advance(now - done)
+                    done = now
+                    if model["state"] != "pulling":
+                        break
+    if model["state"] == "failed":
+        raise Failed(f"{model['id']}: {model['state_reason']}")
+    session.show(model, f"{model['id']} is {model['state']}.")
+
+
+def _path(model: str, action: str = "") -> str:
+    return f"/v1/models/{quote(model, safe='/:@')}{action}"
+
+
+@command.command()
+@click.argument("model")
+@with_session
+def load(session: Session, model: str) -> None:
+    """Start the model's engine now, not at the first request."""
+    with session.events() as events:
+        found = session.call("POST", _path(model, "/load"))
+        while found["state"] == "loading":
+            event = next(events)
+            if event["object_id"] == found["id"]:
+                found = event["data"]
+    if found["state"] != "loaded":
+        raise Failed(f"{found['id']} is {found['state']}: {found['state_reason']}")
+    session.show(found, f"{found['id']} is loaded.")
+
+
+@command.command()
+@click.argument("model")
+@with_session
+def unload(session: Session, model: str) -> None:
+    """Stop the model's engine and free its memory."""
+    with session.events() as events:
+        found = session.call("POST", _path(model, "/unload"))
+        while found["state"] == "loaded":
+            event = next(events)
+            if event["object_id"] == found["id"]:
+                found = event["data"]
+    session.show(found, f"{found['id']} is {found['state']}.")
+
+
+@command.command()
+@click.argument("models", nargs=-1, required=True)
+@with_session
+def delete(session: Session, models: tuple[str, ...]) -> None:
+    """Delete models."""
+    for model in models:
+        session.show(session.call("DELETE", _path(model)), f"Deleted {model}.")
