@@ -36,7 +36,7 @@ class PerijoveApp(ExtensionApp):
     load_other_extensions = True
 
     platform_url = Unicode(
-        help="Address of a platform elsewhere, without /v1. Empty: run one on this machine. Default: $PERIJOVE_BASE_URL."
+        help="Address of a platform elsewhere, without /v1; when empty, one is run here. Default: $PERIJOVE_BASE_URL."
     ).tag(config=True)
     api_key_file = Unicode(
         help="File with the key for platform_url; it is read again when the key is refused. Default: $PERIJOVE_API_KEY."
@@ -103,7 +103,7 @@ class PerijoveApp(ExtensionApp):
             await self._client.aclose()
 
     async def http(self) -> "httpx.AsyncClient":
-        """The client for requests to the platform; made when it is first needed, as its library takes a while to load."""
+        """The client for requests to the platform; made when first needed, as its library takes long to load."""
         async with self._client_lock:
             if self._client is None:
                 self._client = await asyncio.to_thread(_make_client, bool(self.platform_url))
@@ -113,7 +113,7 @@ class PerijoveApp(ExtensionApp):
 def _make_client(remote: bool) -> "httpx.AsyncClient":
     import httpx
 
-    return httpx.AsyncClient(
+    client = httpx.AsyncClient(
         # Without a limit on reading: a model that loads and a stream of events are silent for long.
         timeout=httpx.Timeout(None, connect=CONNECT_SECONDS, write=WRITE_SECONDS, pool=POOL_SECONDS),
         limits=httpx.Limits(max_connections=MAX_CONNECTIONS, max_keepalive_connections=16),
@@ -121,3 +121,6 @@ def _make_client(remote: bool) -> "httpx.AsyncClient":
         trust_env=remote,
         verify=remote,
     )
+    # Only what the browser sent: an Accept-Encoding of ours would bring it answers that it cannot read.
+    client.headers.clear()
+    return client

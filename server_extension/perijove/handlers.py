@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from perijove.application import PerijoveApp
 
 
-class _LinkHandler(ExtensionHandlerMixin, APIHandler):  # type: ignore[misc]
+class _LinkHandler(ExtensionHandlerMixin, APIHandler):
     auth_resource = "perijove"
 
     @property

@@ -37,12 +37,12 @@ FOLLOWED = ("/events", "/logs")
 
 
 @stream_request_body
-class PassThroughHandler(ExtensionHandlerMixin, APIHandler):  # type: ignore[misc]
+class PassThroughHandler(ExtensionHandlerMixin, APIHandler):
     """Passes a request on to the platform with the platform's key, and its answer back."""
 
     auth_resource = "perijove"
 
-    async def prepare(self) -> None:
+    async def prepare(self) -> None:  # type: ignore[override]
         """Let the request in under Jupyter's rules, before its body is read, and begin to send it on."""
         self._relay: asyncio.Task[None] | None = None
         self._body: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=QUEUED_CHUNKS)
@@ -111,7 +111,8 @@ class PassThroughHandler(ExtensionHandlerMixin, APIHandler):  # type: ignore[mis
         app: PerijoveApp = cast("PerijoveApp", self.extensionapp)
         path = self.request.path.split(PREFIX, 1)[1]
         if leaves_its_folder(path):
-            return await self._refuse(HTTPStatus.NOT_FOUND, "There is no such path on the platform.", "unknown_url")
+            await self._refuse(HTTPStatus.NOT_FOUND, "There is no such path on the platform.", "unknown_url")
+            return
         connection = app.link.connection()
         query = query_to_platform(self.request.query)
         client = await app.http()

@@ -44,6 +44,8 @@ def test_stop_ends_the_request(page: Page) -> None:
         expect(answers(page)).to_have_class(re.compile("jp-mod-streaming"), timeout=READY_MS)
         shown(page, ".jp-PerijoveChat-send button").click()
     expect(answers(page)).to_contain_text("Stopped.")
+    # Markdown is rendered a moment after it has arrived.
+    page.wait_for_timeout(500)
     text = answers(page).inner_text()
     set_parameter(page, "Max tokens", "4")
     ask(page, "Hello")

@@ -94,7 +94,8 @@ def test_a_clone_begins_with_the_same_settings(page: Page, lab: Lab) -> None:
 
 def test_a_dataframe_of_the_notebook_becomes_the_training_file(page: Page, lab: Lab, shoot: Shoot) -> None:
     source = "import pandas as pd\nwords = pd.DataFrame({'prompt': ['a', 'b'], 'completion': ['c', 'd']})"
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)])
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)], metadata={"kernelspec": kernel})
     nbformat.write(notebook, lab.root / "frames.ipynb")
     execute(page, "docmanager:open", path="frames.ipynb")
     expect(page.locator(".jp-Notebook .jp-Cell")).to_be_visible()

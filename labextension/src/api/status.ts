@@ -5,7 +5,10 @@ import { ApiError, errorText } from './errors';
 import { IStatusSource } from './tokens';
 import { IPlatformStatus } from './types';
 
-/** How soon to ask again while the platform is not ready, in ms, growing with each try. */
+/** How soon to ask again while the platform starts, in ms. */
+const STARTING_WAIT = 700;
+
+/** How soon to ask again when it is away, in ms, growing with each try. */
 const FIRST_WAIT = 1_000;
 const LONGEST_WAIT = 30_000;
 
@@ -57,8 +60,12 @@ export class PlatformStatus implements IStatusSource {
       if (before?.state === 'ready') {
         this._ready = new PromiseDelegate<void>();
       }
-      this._timer = window.setTimeout(() => void this.refresh(), this._wait);
-      this._wait = Math.min(this._wait * 2, LONGEST_WAIT);
+      const starting = status.state === 'starting';
+      this._timer = window.setTimeout(
+        () => void this.refresh(),
+        starting ? STARTING_WAIT : this._wait
+      );
+      this._wait = starting ? FIRST_WAIT : Math.min(this._wait * 2, LONGEST_WAIT);
     }
     if (JSON.stringify(before) !== JSON.stringify(status)) {
       this._changed.emit(status);

@@ -170,5 +170,7 @@ function Aliases({ context, model }: IPartProps): React.ReactElement {
 
 function source(model: IModel): string {
   const from = model.source;
-  return from ? [from.type, from.repo, from.file, from.path].filter(Boolean).join(' · ') : '–';
+  return [from.type, from.repo, from.file, from.path, from.package, from.job]
+    .filter(Boolean)
+    .join(' · ');
 }

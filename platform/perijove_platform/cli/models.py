@@ -92,12 +92,15 @@ def load(session: Session, model: str) -> None:
     """Start the model's engine now, not at the first request."""
     with session.events() as events:
         found = session.call("POST", _path(model, "/load"))
-        while found["state"] == "loading":
+        began = False
+        # "available" is also what it is before the load has begun.
+        while found["state"] not in ("loaded", "failed") and not (began and found["state"] == "available"):
             event = next(events)
             if event["object_id"] == found["id"]:
                 found = event["data"]
+                began = True
     if found["state"] != "loaded":
-        raise Failed(f"{found['id']} is {found['state']}: {found['state_reason']}")
+        raise Failed(f"{found['id']} is {found['state']}: {found['state_reason'] or 'it could not be loaded'}")
     session.show(found, f"{found['id']} is loaded.")
 
 

@@ -13,6 +13,7 @@ from perijove_platform.events.service import EventBus, Recorded
 from perijove_platform.rbac import Caller, requires
 
 KEEP_ALIVE_SECONDS = 15
+MAX_EVENT_ID_DIGITS = 18
 router = APIRouter(tags=["events"])
 
 
@@ -27,7 +28,7 @@ async def stream_events(
     An event ``reset`` says that events in between are gone and lists must be read again.
     """
     bus: EventBus = request.app.state.events
-    if last_event_id is not None and not last_event_id.isdecimal():
+    if last_event_id is not None and not (last_event_id.isdecimal() and len(last_event_id) <= MAX_EVENT_ID_DIGITS):
         raise BadRequest("Last-Event-ID is the number that an earlier event carried as its id.", param="Last-Event-ID")
     last_id = int(last_event_id) if last_event_id is not None else await bus.newest()
     events = bus.subscribe(project_id=caller.project_id, last_id=last_id)

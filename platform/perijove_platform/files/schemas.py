@@ -52,7 +52,7 @@ class PartForm(Request):
         offset: ours: where in the file the part belongs, returned by ``GET /v1/uploads/{id}`` for who resumes.
     """
 
-    offset: int | None = Field(default=None, ge=0)
+    offset: int | None = Field(default=None, ge=0, le=2**53)
 
 
 class FileListParams(ListParams):

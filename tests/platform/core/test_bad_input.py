@@ -284,7 +284,7 @@ async def test_bad_ids(attacker: Attacker) -> None:
 
 async def test_bad_queries(attacker: Attacker) -> None:
     for method, path, operation in Routes():
-        if path in ENDLESS:
+        if path in ENDLESS or method == "DELETE":
             continue
         for parameter in operation.get("parameters", []):
             if parameter["in"] == "query":
@@ -298,7 +298,7 @@ async def test_bad_headers(attacker: Attacker) -> None:
         for name, value in BAD_HEADERS:
             if method == "GET" and (path not in ENDLESS or name in ("Last-Event-ID", "Authorization")):
                 await attacker.send(method, attacker.url(path), headers={name: value} if value else {name: ""})
-            elif name == "Content-Length":
+            elif name == "Content-Length" and method == "POST":
                 await attacker.send(method, attacker.url(path), content=b"{}", headers={name: value})
 
 

@@ -29,13 +29,8 @@ class FakePlatform {
         throw failure;
       }
       const form = request.body as FormData;
-      const part: IUploadPart = {
-        id: `part_${this.parts.length}`,
-        object: 'upload.part',
-        upload_id: 'upload_1',
-        bytes: (form.get('data') as File).size,
-        offset: Number(form.get('offset'))
-      };
+      const { size } = form.get('data') as File;
+      const part = partOf(`part_${this.parts.length}`, size, Number(form.get('offset')));
       this.parts.push(part);
       return part;
     }
@@ -45,6 +40,11 @@ class FakePlatform {
     }
     return { ...upload, parts: this.parts };
   }
+}
+
+function partOf(id: string, bytes: number, offset: number): IUploadPart {
+  const upload_id = 'upload_1';
+  return { id, object: 'upload.part', upload_id, bytes, offset, created_at: 0, sha256: '' };
 }
 
 function fileOf(size: number): File {
@@ -75,13 +75,7 @@ describe('Uploads', () => {
     const failed = first.start(file, 'fine-tune');
     await failed.settled;
     expect(failed.error).toBe('Storage is full.');
-    platform.parts.push({
-      id: 'part_x',
-      object: 'upload.part',
-      upload_id: 'upload_1',
-      bytes: PART_BYTES,
-      offset: PART_BYTES
-    });
+    platform.parts.push(partOf('part_x', PART_BYTES, PART_BYTES));
     // Another page, after a reload.
     const task = new Uploads(platform).start(file, 'fine-tune');
     await task.settled;

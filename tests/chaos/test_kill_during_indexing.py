@@ -1,0 +1,43 @@
+"""The platform is killed while documents are indexed: each is finished afterwards, and each passage is there once."""
+
+import pytest
+from killable_platform import EventLog, KillablePlatform, eventually
+
+pytestmark = pytest.mark.timeout(420)
+DOCUMENTS = 8
+PASSAGES = 300
+
+
+def document(number: int) -> bytes:
+    """Paragraphs that each begin with a word that occurs nowhere else."""
+    filler = "The probe sends its findings about the clouds of the giant planet and their storms. " * 8
+    return "\n\n".join(f"marker{number}x{passage} {filler}" for passage in range(PASSAGES)).encode()
+
+
+def states(platform: KillablePlatform, store_id: str) -> list[str]:
+    return [file["status"] for file in platform.get(f"/v1/vector_stores/{store_id}/files?limit=100")["data"]]
+
+
+def test_every_document_is_finished_and_no_passage_doubled(killable: KillablePlatform) -> None:
+    events = EventLog(killable)
+    files = [killable.upload(f"{number}.txt", document(number))["id"] for number in range(DOCUMENTS)]
+    store = killable.post("/v1/vector_stores", {"file_ids": files})["id"]
+    eventually(lambda: states(killable, store).count("completed") >= 2, what="the second document")
+    killable.kill()
+    killable.start()
+    events.resume()
+    killed_during = states(killable, store).count("in_progress")
+    eventually(lambda: "in_progress" not in states(killable, store), seconds=180, what="the end of the indexing")
+    assert states(killable, store) == ["completed"] * DOCUMENTS
+    assert killed_during > 0, "the kill came too late to show anything"
+    for number, file_id in enumerate(files):
+        content = killable.get(f"/v1/vector_stores/{store}/files/{file_id}/content")
+        assert "marker" in content["data"][0]["text"]
+        found = killable.post(
+            f"/v1/vector_stores/{store}/search", {"query": f"marker{number}x7 clouds", "max_num_results": 50}
+        )
+        texts = [(result["file_id"], part["text"]) for result in found["data"] for part in result["content"]]
+        assert len(texts) == len(set(texts)), "a passage is there twice"
+        assert any(owner == file_id and f"marker{number}x7 " in text for owner, text in texts)
+    killable.check_rest()
+    events.check_nothing_lost()
