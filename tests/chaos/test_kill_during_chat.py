@@ -35,14 +35,14 @@ def answers(platform: KillablePlatform, model: str) -> bool:
 def test_a_killed_platform_leaves_no_engine_and_answers_again(killable: KillablePlatform) -> None:
     model = chat_model(killable)
     frames = []
-    with pytest.raises(httpx.TransportError):
-        with killable.client.stream("POST", "/v1/chat/completions", json=body(model, stream=True)) as stream:
-            for line in stream.iter_lines():
-                frames.append(line)
-                if len(frames) == 10:
-                    engines = killable.children()
-                    assert engines
-                    killable.kill()
+    request = killable.client.stream("POST", "/v1/chat/completions", json=body(model, stream=True))
+    with pytest.raises(httpx.TransportError), request as stream:
+        for line in stream.iter_lines():
+            frames.append(line)
+            if len(frames) == 10:
+                engines = killable.children()
+                assert engines
+                killable.kill()
     assert "data: [DONE]" not in frames
     eventually(lambda: not any(map(alive, engines)), seconds=15, what="the end of the orphaned engine")
     killable.start()

@@ -59,9 +59,12 @@ def _run_lab(folder: Path, bundle: Path, *, extension: bool) -> Iterator[Lab]:
     config.mkdir()
     settings = {
         "ServerApp": {"jpserver_extensions": {"perijove": extension}},
-        "LabApp": {"expose_app_in_browser": True, "news_url": None},
+        "LabApp": {"expose_app_in_browser": True},
     }
     (config / "jupyter_server_config.json").write_text(json.dumps(settings))
+    quiet = folder / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    quiet.parent.mkdir(parents=True)
+    quiet.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
     running = Lab(f"http://127.0.0.1:{port}{PREFIX}", root, folder / "data")
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"]
     command += ["--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}", f"--ServerApp.base_url={PREFIX}"]
@@ -71,7 +74,9 @@ def _run_lab(folder: Path, bundle: Path, *, extension: bool) -> Iterator[Lab]:
             command, cwd=root, env=_environment(folder, bundle), stdout=log, stderr=log, start_new_session=True
         )
         try:
-            _await_lab(running, process, folder / "lab.log")
+            _await(process, folder / "lab.log", f"{running.base_url}api/status", "started", None)
+            if extension:
+                _await(process, folder / "lab.log", f"{running.base_url}perijove/status", "state", "ready")
             yield running
         finally:
             process.send_signal(signal.SIGINT)
@@ -105,16 +110,19 @@ def _free_port() -> int:
         return port
 
 
-def _await_lab(lab: Lab, process: subprocess.Popen[bytes], log: Path) -> None:
+def _await(process: subprocess.Popen[bytes], log: Path, url: str, field: str, value: str | None) -> None:
+    """Wait until `url` answers JSON in which `field` is `value` (or anything)."""
     deadline = time.monotonic() + START_SECONDS
-    request = urllib.request.Request(f"{lab.base_url}api/status", headers={"Authorization": f"token {TOKEN}"})
+    request = urllib.request.Request(url, headers={"Authorization": f"token {TOKEN}"})
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            with urllib.request.urlopen(request, timeout=5):
-                return
+            with urllib.request.urlopen(request, timeout=5) as response:
+                if value in (None, json.load(response)[field]):
+                    return
         except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    pytest.fail(f"JupyterLab did not start:\n{log.read_text()[-4000:]}")
+            pass
+        time.sleep(0.2)
+    pytest.fail(f"{url} did not answer as expected:\n{log.read_text()[-4000:]}")
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,13 @@
 """The panel in the side bar: its sections, its manners, and what it says without a platform."""
 
-from lab_in_browser import Lab, Shoot, await_lab
+import json
+import os
+import signal
+
+from lab_in_browser import Drop, Lab, Shoot, await_lab
 from playwright.sync_api import Browser, Page, expect
 
+RECOVERY_MS = 30_000
 SECTIONS = ["Models", "Files", "Fine-tuning", "Vector stores"]
 
 
@@ -50,3 +55,20 @@ def test_layout_is_restored_after_a_reload(page: Page, lab: Lab) -> None:
     await_lab(page)
     expect(page.locator("#perijove-panel")).to_be_visible()
     expect(page.locator(".jp-PerijoveDetail h1")).to_have_text("wordllama")
+
+
+def test_a_crash_of_the_platform_is_survived(page: Page, lab: Lab, drop_files: Drop, shoot: Shoot) -> None:
+    record = lab.data_dir / "platform.json"
+    pid = json.loads(record.read_text())["pid"]
+    page.wait_for_selector(".jp-PerijoveFiles")
+    os.kill(pid, signal.SIGKILL)
+    message = page.locator("#perijove-panel .jp-PerijovePanel-message .jp-PerijoveMessage")
+    expect(message).to_be_visible(timeout=RECOVERY_MS)
+    expect(page.locator(".jp-PerijoveFiles")).to_be_visible(timeout=RECOVERY_MS)
+    assert json.loads(record.read_text())["pid"] != pid
+    # The list is fresh again, which only the resumed stream of events can have brought about.
+    other = page.context.new_page()
+    other.goto(f"{lab.base_url}lab?reset")
+    other.locator('.lm-TabBar-tab[data-id="perijove-panel"]').click()
+    drop_files(other, {"after-the-crash.txt": "Here."})
+    expect(page.locator(".jp-PerijoveList-row", has_text="after-the-crash.txt")).to_be_visible(timeout=RECOVERY_MS)

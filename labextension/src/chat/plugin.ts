@@ -44,7 +44,7 @@ export const chatPlugin: JupyterFrontEndPlugin<void> = {
       icon: perijoveIcon,
       label: () => trans.__('Chat'),
       create: async id => {
-        const { ChatWidget } = await import('./widget');
+        const { ChatWidget } = await import(/* webpackChunkName: "tabs" */ './widget');
         const start = starts.get(id) ?? {};
         starts.delete(id);
         return new ChatWidget(id, start, { client, rendermime, notebooks, storage, trans });

@@ -58,7 +58,7 @@ export const jobsPlugin: JupyterFrontEndPlugin<void> = {
       icon: perijoveIcon,
       label: () => trans.__('Fine-tuning job'),
       create: async id => {
-        const { JobDetailWidget } = await import('./detail');
+        const { JobDetailWidget } = await import(/* webpackChunkName: "tabs" */ './detail');
         return new JobDetailWidget(id, { client, api: api(), commands, snippets, trans });
       }
     });
@@ -67,7 +67,7 @@ export const jobsPlugin: JupyterFrontEndPlugin<void> = {
       icon: perijoveIcon,
       label: () => trans.__('Fine-tune a model'),
       create: async id => {
-        const { NewJobWidget } = await import('./newJob');
+        const { NewJobWidget } = await import(/* webpackChunkName: "tabs" */ './newJob');
         const onCreated = (job: IJob) => {
           model.put(job);
           details.close(ids.FORM_KIND, id);
@@ -83,7 +83,7 @@ export const jobsPlugin: JupyterFrontEndPlugin<void> = {
       }
     });
     addSection(panel, trans, async () => {
-      const { createSection } = await import('./section');
+      const { createSection } = await import(/* webpackChunkName: "sections" */ './section');
       return createSection({ model, commands, snippets, trans });
     });
     for (const command of [ids.CREATE_JOB, ids.REFRESH_JOBS]) {

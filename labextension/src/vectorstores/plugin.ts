@@ -52,7 +52,7 @@ export const vectorStoresPlugin: JupyterFrontEndPlugin<void> = {
       icon: perijoveIcon,
       label: () => trans.__('Vector store'),
       create: async id => {
-        const { StoreDetailWidget } = await import('./detail');
+        const { StoreDetailWidget } = await import(/* webpackChunkName: "tabs" */ './detail');
         return new StoreDetailWidget(id, context, snippets);
       }
     });
@@ -74,7 +74,7 @@ export const vectorStoresPlugin: JupyterFrontEndPlugin<void> = {
         { command: ids.CREATE_STORE, icon: addIcon, label: trans.__('New vector store') }
       ],
       create: async () => {
-        const { createSection } = await import('./section');
+        const { createSection } = await import(/* webpackChunkName: "sections" */ './section');
         return createSection({ model, commands, snippets, trans });
       }
     });

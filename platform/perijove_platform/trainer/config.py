@@ -82,12 +82,14 @@ def base_learning_rate(parameters: int) -> float:
 
 def make_plan(config: TrainerConfig, *, examples: int, parameters: int) -> Plan:
     """Decide "auto": about 180 examples seen for small files, one to ten epochs, batches of at most 8."""
-    epochs, batch, multiplier = config.n_epochs, config.batch_size, config.learning_rate_multiplier
-    if epochs == "auto":
+    epochs = config.n_epochs
+    if isinstance(epochs, str):
         epochs = min(MAX_AUTO_EPOCHS, max(1, -(-EXAMPLES_WORTH_ONE_EPOCH // examples)))
-    if batch == "auto":
+    batch = config.batch_size
+    if isinstance(batch, str):
         batch = min(MAX_AUTO_BATCH, max(1, examples // EXAMPLES_A_BATCH_SLOT))
-    if multiplier == "auto":
+    multiplier = config.learning_rate_multiplier
+    if isinstance(multiplier, str):
         multiplier = 1.0
     return Plan(
         n_epochs=epochs,

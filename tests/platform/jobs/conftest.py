@@ -35,9 +35,7 @@ MODEL = "smollm2"
 
 
 def caller(project: str = "proj-local") -> Caller:
-    return Caller(
-        user_id="user", user_name="U", organization_id="org", project_id=project, scopes=SCOPES, key_id="key"
-    )
+    return Caller(user_id="user", user_name="U", organization_id="org", project_id=project, scopes=SCOPES, key_id="key")
 
 
 class Callers:
@@ -156,9 +154,7 @@ async def platform(settings: Settings, files: FolderFiles, base: Path, script: d
             await models.get(caller(), MODEL)
         except NotFound:
             await models.create(caller(), ModelCreate(source=PathSource(type="path", path=str(base)), id=MODEL))
-        service = JobsService(
-            database, events, {"local": cluster}, models, files, max_queued=settings.max_queued_jobs
-        )
+        service = JobsService(database, events, {"local": cluster}, models, files, max_queued=settings.max_queued_jobs)
         await service.start()
         stack.push_async_callback(service.stop)
         app = FastAPI()
@@ -196,9 +192,7 @@ def base(smollm2: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-async def world(
-    settings: Settings, files: FolderFiles, base: Path, script: dict[str, Any]
-) -> AsyncIterator[World]:
+async def world(settings: Settings, files: FolderFiles, base: Path, script: dict[str, Any]) -> AsyncIterator[World]:
     async with platform(settings, files, base, script) as world:
         yield world
 

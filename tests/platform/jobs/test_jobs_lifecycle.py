@@ -26,7 +26,13 @@ async def test_a_job_from_creation_to_model(world: Any) -> None:
         metadata={"team": "a"},
         method={"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 2}}},
     )
-    assert (job.object, job.status, job.seed, job.error, job.finished_at) == ("fine_tuning.job", "queued", 7, None, None)
+    assert (job.object, job.status, job.seed, job.error, job.finished_at) == (
+        "fine_tuning.job",
+        "queued",
+        7,
+        None,
+        None,
+    )
     assert job.hyperparameters.n_epochs == 2 and job.hyperparameters.batch_size == "auto"
     await world.until(job.id, in_state("succeeded"))
     done = await client.fine_tuning.jobs.retrieve(job.id)

@@ -89,4 +89,3 @@ async def test_a_kill_while_the_result_is_registered(
         tuned = [model.id for model in models.data if model.base_model is not None]
         assert tuned == [done.fine_tuned_model]
         assert list(world.files.results) == done.result_files
-

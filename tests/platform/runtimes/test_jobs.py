@@ -1,4 +1,4 @@
-"""Jobs as child processes: queue, cancel, suspend, crash, memory, logs. The program is scripted, the processes are real."""
+"""Jobs as child processes: queue, cancel, suspend, crash, memory, logs. A scripted program, real processes."""
 
 import asyncio
 import json

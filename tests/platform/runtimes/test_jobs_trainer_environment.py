@@ -1,4 +1,4 @@
-"""The trainer's environment: found by its lock, made once, and a failure that says why. Small locks, real installers."""
+"""The trainer's environment: found by its lock, made once, failures that say why. Small locks, real installers."""
 
 import base64
 import hashlib

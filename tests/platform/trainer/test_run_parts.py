@@ -28,9 +28,7 @@ def test_auto_is_decided_by_the_size_of_file_and_model() -> None:
 
 
 def test_given_hyperparameters_are_kept() -> None:
-    config = TrainerConfig(
-        base_model="m", training_file="t", n_epochs=2, batch_size=3, learning_rate_multiplier=0.5
-    )
+    config = TrainerConfig(base_model="m", training_file="t", n_epochs=2, batch_size=3, learning_rate_multiplier=0.5)
     plan = make_plan(config, examples=60, parameters=1)
     assert (plan.n_epochs, plan.batch_size, plan.learning_rate) == (2, 3, 5e-4)
 
