@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
 
@@ -180,6 +181,15 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
     return JSONResponse(body, status_code=error.status_code, headers=error.headers)
 
 
+async def _on_database_error(_: Request, error: Exception) -> JSONResponse:
+    """SQLSTATE class 22, "data exception", is about the values: PostgreSQL takes no NUL character in a text."""
+    assert isinstance(error, DBAPIError)
+    if not str(getattr(error.orig, "sqlstate", None) or "").startswith("22"):
+        raise error
+    message = "A value of this request cannot be stored. Remove its NUL characters, or send a smaller number."
+    return respond(BadRequest(message, code="invalid_value"))
+
+
 def install(app: FastAPI) -> None:
     """Make every failure of `app` that has a cause in the request answer with the envelope.
 
@@ -188,3 +198,4 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(ApiError, _on_api_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(StarletteHTTPException, _on_http_exception)
+    app.add_exception_handler(DBAPIError, _on_database_error)

@@ -41,6 +41,9 @@ class PassThroughHandler(ExtensionHandlerMixin, APIHandler):
     """Passes a request on to the platform with the platform's key, and its answer back."""
 
     auth_resource = "perijove"
+    # Until `prepare` has run, which it does not for a method that is not supported.
+    _relay: asyncio.Task[None] | None = None
+    _body_read = False
 
     async def prepare(self) -> None:  # type: ignore[override]
         """Let the request in under Jupyter's rules, before its body is read, and begin to send it on."""
@@ -48,6 +51,7 @@ class PassThroughHandler(ExtensionHandlerMixin, APIHandler):
         self._body: asyncio.Queue[bytes | None] = asyncio.Queue(maxsize=QUEUED_CHUNKS)
         if self.request.method == "GET" and self.request.path.endswith(FOLLOWED):
             self._track_activity = False
+        self._body_read = not self._has_body()
         await super().prepare()
         if self.request.method == "OPTIONS":
             return
@@ -76,6 +80,7 @@ class PassThroughHandler(ExtensionHandlerMixin, APIHandler):
 
     async def _answer(self, _path: str) -> None:
         """Called by tornado once the request's body is complete."""
+        self._body_read = True
         await self._feed(None)
         if self._relay is not None:
             await asyncio.wait({self._relay})
@@ -132,6 +137,7 @@ class PassThroughHandler(ExtensionHandlerMixin, APIHandler):
         self.clear_header("Content-Type")
         for name, value in to_browser(answer.headers.multi_items()):
             self.set_header(name, value)
+        self._announce_close()
         content_type = answer.headers.get("content-type", "application/octet-stream")
         if content_type.startswith("text/event-stream"):
             self.set_header("Cache-Control", "no-cache")
@@ -152,6 +158,7 @@ class PassThroughHandler(ExtensionHandlerMixin, APIHandler):
         self.clear()
         self.set_cors_headers()
         self.set_status(status)
+        self._announce_close()
         if status == HTTPStatus.SERVICE_UNAVAILABLE:
             self.set_header("Retry-After", RETRY_AFTER_SECONDS)
         with contextlib.suppress(StreamClosedError):
@@ -161,7 +168,13 @@ class PassThroughHandler(ExtensionHandlerMixin, APIHandler):
         """Jupyter's own refusals, in the envelope too."""
         error = kwargs.get("exc_info", (None, None, None))[1]
         message = error.log_message if isinstance(error, HTTPError) and error.log_message else self._reason
+        self._announce_close()
         self.finish(envelope(message, code=f"jupyter_{status_code}", server_error=status_code >= 500))
+
+    def _announce_close(self) -> None:
+        """Tornado closes the connection after an answer that did not wait for the body; the client must know."""
+        if not self._body_read:
+            self.set_header("Connection", "close")
 
     def compute_etag(self) -> str | None:
         """The platform's own ETag, if it gave one, is the only one."""

@@ -4,14 +4,16 @@ import pytest
 from killable_platform import EventLog, KillablePlatform, eventually
 
 pytestmark = pytest.mark.timeout(420)
-DOCUMENTS = 8
-PASSAGES = 300
+DOCUMENTS = 12
+PARAGRAPHS = 100
+RESULTS = 50
+"""More than a document has passages, so that a search within one shows them all."""
 
 
 def document(number: int) -> bytes:
     """Paragraphs that each begin with a word that occurs nowhere else."""
     filler = "The probe sends its findings about the clouds of the giant planet and their storms. " * 8
-    return "\n\n".join(f"marker{number}x{passage} {filler}" for passage in range(PASSAGES)).encode()
+    return "\n\n".join(f"marker{number}x{passage} {filler}" for passage in range(PARAGRAPHS)).encode()
 
 
 def states(platform: KillablePlatform, store_id: str) -> list[str]:
@@ -21,7 +23,9 @@ def states(platform: KillablePlatform, store_id: str) -> list[str]:
 def test_every_document_is_finished_and_no_passage_doubled(killable: KillablePlatform) -> None:
     events = EventLog(killable)
     files = [killable.upload(f"{number}.txt", document(number))["id"] for number in range(DOCUMENTS)]
-    store = killable.post("/v1/vector_stores", {"file_ids": files})["id"]
+    store = killable.post("/v1/vector_stores", {"name": "moons"})["id"]
+    attached = [{"file_id": file_id, "attributes": {"number": number}} for number, file_id in enumerate(files)]
+    killable.post(f"/v1/vector_stores/{store}/file_batches", {"files": attached})
     eventually(lambda: states(killable, store).count("completed") >= 2, what="the second document")
     killable.kill()
     killable.start()
@@ -31,13 +35,14 @@ def test_every_document_is_finished_and_no_passage_doubled(killable: KillablePla
     assert states(killable, store) == ["completed"] * DOCUMENTS
     assert killed_during > 0, "the kill came too late to show anything"
     for number, file_id in enumerate(files):
-        content = killable.get(f"/v1/vector_stores/{store}/files/{file_id}/content")
-        assert "marker" in content["data"][0]["text"]
-        found = killable.post(
-            f"/v1/vector_stores/{store}/search", {"query": f"marker{number}x7 clouds", "max_num_results": 50}
-        )
-        texts = [(result["file_id"], part["text"]) for result in found["data"] for part in result["content"]]
+        only = {"type": "eq", "key": "number", "value": number}
+        query = {"query": "storms of the giant planet", "filters": only, "max_num_results": RESULTS}
+        found = killable.post(f"/v1/vector_stores/{store}/search", query)["data"]
+        assert {result["file_id"] for result in found} == {file_id}
+        texts = [part["text"] for result in found for part in result["content"]]
+        assert len(texts) < RESULTS, "there may be more"
         assert len(texts) == len(set(texts)), "a passage is there twice"
-        assert any(owner == file_id and f"marker{number}x7 " in text for owner, text in texts)
+        whole = " ".join(texts)
+        assert all(f"marker{number}x{paragraph} " in whole for paragraph in range(PARAGRAPHS)), "a passage is missing"
     killable.check_rest()
     events.check_nothing_lost()

@@ -88,6 +88,7 @@ def test_an_answer_that_breaks_off_does_not_look_whole(jupyter) -> None:
 def test_dot_segments_are_refused(jupyter) -> None:
     answer = jupyter.http.get("perijove/api/%2e%2e/secret")
     assert answer.status_code == 404
+    assert jupyter.http.request("PROPFIND", "perijove/api/v1/echo/x").status_code == 405
 
 
 def test_nobody_comes_in_without_jupyters_leave(jupyter) -> None:

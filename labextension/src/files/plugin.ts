@@ -54,7 +54,8 @@ export const filesPlugin: JupyterFrontEndPlugin<void> = {
       kind: 'file',
       icon: fileIcon,
       label: id => id,
-      create: async id => (await import(/* webpackChunkName: "tabs" */ './detail')).createDetail(context, client, id)
+      create: async id =>
+        (await import(/* webpackChunkName: "tabs" */ './detail')).createDetail(context, client, id)
     });
     panel.addSection({
       id: 'perijove-files',
@@ -83,7 +84,11 @@ export const filesPlugin: JupyterFrontEndPlugin<void> = {
         },
         { command: FILE_COMMANDS.upload, icon: fileUploadIcon, label: trans.__('Upload files') }
       ],
-      create: async () => (await import(/* webpackChunkName: "sections" */ './section')).createSection(context, snippets)
+      create: async () =>
+        (await import(/* webpackChunkName: "sections" */ './section')).createSection(
+          context,
+          snippets
+        )
     });
     for (const command of [FILE_COMMANDS.upload, FILE_COMMANDS.refresh]) {
       palette?.addItem({ command, category: trans.__('Perijove') });

@@ -58,7 +58,8 @@ export const modelsPlugin: JupyterFrontEndPlugin<void> = {
       kind: 'model',
       icon: perijoveIcon,
       label: id => id,
-      create: async id => (await import(/* webpackChunkName: "tabs" */ './detail')).createDetail(context, client, id)
+      create: async id =>
+        (await import(/* webpackChunkName: "tabs" */ './detail')).createDetail(context, client, id)
     });
     panel.addSection({
       id: 'perijove-models',
@@ -96,7 +97,11 @@ export const modelsPlugin: JupyterFrontEndPlugin<void> = {
           label: trans.__('Pull a model from the hub')
         }
       ],
-      create: async () => (await import(/* webpackChunkName: "sections" */ './section')).createSection(context, snippets)
+      create: async () =>
+        (await import(/* webpackChunkName: "sections" */ './section')).createSection(
+          context,
+          snippets
+        )
     });
     for (const command of [MODEL_COMMANDS.pull, MODEL_COMMANDS.register, MODEL_COMMANDS.refresh]) {
       palette?.addItem({ command, category: trans.__('Perijove') });

@@ -82,11 +82,15 @@ def base_learning_rate(parameters: int) -> float:
 
 def make_plan(config: TrainerConfig, *, examples: int, parameters: int) -> Plan:
     """Decide "auto": about 180 examples seen for small files, one to ten epochs, batches of at most 8."""
-    epochs = config.n_epochs
-    if isinstance(epochs, str):
+    epochs: int
+    if isinstance(config.n_epochs, int):
+        epochs = config.n_epochs
+    else:
         epochs = min(MAX_AUTO_EPOCHS, max(1, -(-EXAMPLES_WORTH_ONE_EPOCH // examples)))
-    batch = config.batch_size
-    if isinstance(batch, str):
+    batch: int
+    if isinstance(config.batch_size, int):
+        batch = config.batch_size
+    else:
         batch = min(MAX_AUTO_BATCH, max(1, examples // EXAMPLES_A_BATCH_SLOT))
     multiplier = config.learning_rate_multiplier
     if isinstance(multiplier, str):

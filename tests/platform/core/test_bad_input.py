@@ -314,9 +314,7 @@ async def test_bad_bodies(attacker: Attacker) -> None:
         if "requestBody" not in operation:
             continue
         for body in RAW_BODIES:
-            await attacker.send(
-                method, attacker.url(path), content=body, headers={"Content-Type": "application/json"}
-            )
+            await attacker.send(method, attacker.url(path), content=body, headers={"Content-Type": "application/json"})
             await attacker.send(
                 method, attacker.url(path), content=body, headers={"Content-Type": "multipart/form-data; boundary=-"}
             )

@@ -17,6 +17,8 @@ from perijove_platform.files.store import FileRow
 Upload = Callable[..., Awaitable[dict[str, Any]]]
 Keys = Callable[[], Awaitable[list[str]]]
 BOUNDARY = "b0undary"
+# What is decided before any store is asked is the same on every kind of them.
+ON_A_LAPTOP = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 def form(*parts: tuple[str, bytes], closed: bool = True) -> bytes:
@@ -40,6 +42,7 @@ FILE = ('name="file"; filename="a.txt"', b"one\r\n--b0undar\r\ntwo")
 PURPOSE = ('name="purpose"', b"user_data")
 
 
+@ON_A_LAPTOP
 @pytest.mark.parametrize("piece", [0, 1, 7, 64])
 @pytest.mark.parametrize("parts", [(FILE, PURPOSE), (PURPOSE, FILE)])
 async def test_the_form_can_come_in_any_order_and_any_pieces(
@@ -54,6 +57,7 @@ async def test_the_form_can_come_in_any_order_and_any_pieces(
     assert content.content == FILE[1]
 
 
+@ON_A_LAPTOP
 @pytest.mark.parametrize(
     ("body", "says", "param"),
     [
@@ -128,6 +132,7 @@ NAMES = [
 ]
 
 
+@ON_A_LAPTOP
 @pytest.mark.parametrize("name", NAMES)
 async def test_names_are_data(client: httpx.AsyncClient, upload: Upload, stored_keys: Keys, name: str) -> None:
     file = await upload(name, b"content", purpose="user_data")
@@ -178,6 +183,7 @@ async def test_listing(client: httpx.AsyncClient, upload: Upload) -> None:
         assert (await client.get("/v1/files", params=bad)).status_code == 400
 
 
+@ON_A_LAPTOP
 @pytest.mark.parametrize(
     ("range_", "expected"),
     [("bytes=0-0", (0, 1)), ("bytes=5-", (5, 100)), ("bytes=-7", (93, 100)), ("bytes=90-900", (90, 100))],
