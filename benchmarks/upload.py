@@ -17,7 +17,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import psutil
-
 from perijove_platform.discovery import Connection, NotRunning, read_record
 
 MIB = 2**20

@@ -22,13 +22,12 @@ from typing import Any
 
 import httpx
 import numpy as np
-from rich.console import Console
-from rich.progress import track
-from rich.table import Table
-
 from perijove_platform.embeddings import EmbeddingService
 from perijove_platform.rbac import SCOPES, Caller
 from perijove_platform.vector_stores.service import SourceFile
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
 
 FILES = 40
 KEY = "benchmark"
@@ -67,7 +66,6 @@ def serve(folder: Path, port: int) -> None:
     """The child: the vector stores manager and nothing else, under uvicorn."""
     import uvicorn
     from fastapi import FastAPI
-
     from perijove_platform import errors
     from perijove_platform.database import Base, Database
     from perijove_platform.events import EventBus

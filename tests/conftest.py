@@ -18,7 +18,6 @@ from perijove_platform.discovery import Connection, NotRunning, read_record
 from perijove_platform.ids import new_id
 from perijove_platform.settings import Settings
 
-
 START_SECONDS = 60
 
 
@@ -26,7 +25,8 @@ START_SECONDS = 60
 def postgres() -> Iterator[str]:
     """Address of a real PostgreSQL server, kept for the session.
 
-    Its folder lies outside pytest's own, which only root may enter when root runs the tests; the server runs as another user.
+    Its folder lies outside pytest's own, which only root may enter when root runs the tests: the server runs as
+    another user then.
     """
     import pgserver
 

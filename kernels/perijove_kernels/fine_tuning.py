@@ -160,7 +160,8 @@ class FineTune:
         said = self._reason() or self._message
         return (
             f"<div><b>Fine-tune</b> {escape(self.id)}<br>{escape(self._line())}"
-            "<div role='progressbar' style='width:480px;height:6px;margin:4px 0;background:var(--jp-layout-color3,#ddd)'"
+            "<div role='progressbar'"
+            " style='width:480px;height:6px;margin:4px 0;background:var(--jp-layout-color3,#ddd)'"
             f" aria-valuemin='0' aria-valuemax='100' aria-valuenow='{round(share * 100)}'>"
             f"<div style='width:{share:.1%};height:100%;background:var(--jp-{colour}-color1,#1976d2)'></div></div>"
             f"{loss_svg(self.losses, total)}"

@@ -52,16 +52,13 @@ async def _run(settings: Settings, listener: socket.socket, *, life_line: bool) 
     )
     server = _AnnouncingServer(config, settings.data_dir)
     watching = asyncio.create_task(_stop_at_end_of_input(server)) if life_line else None
-    try:
-        await server.serve(sockets=[listener])
-    finally:
-        discovery.remove_record(settings.data_dir)
-        if watching is not None:
-            watching.cancel()
+    await server.serve(sockets=[listener])
+    if watching is not None:
+        watching.cancel()
 
 
 class _AnnouncingServer(uvicorn.Server):
-    """Writes the record that others find it by once it accepts connections."""
+    """Writes the record that others find it by once it accepts connections, and withdraws it before it stops."""
 
     def __init__(self, config: uvicorn.Config, data_dir: Path) -> None:
         super().__init__(config)
@@ -75,7 +72,6 @@ class _AnnouncingServer(uvicorn.Server):
             local = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
             address = f"[{local}]" if ":" in local else local
             discovery.write_record(self._data_dir, base_url=f"http://{address}:{port}", version=__version__)
-
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # First, so that nobody connects to what is about to go.

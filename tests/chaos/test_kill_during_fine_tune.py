@@ -1,6 +1,7 @@
 """The platform is killed in the middle of a real fine-tune: the job goes on from its checkpoint."""
 
 import json
+import re
 from typing import Any
 
 import psutil
@@ -9,8 +10,9 @@ from killable_platform import EventLog, KillablePlatform, eventually
 from perijove_platform.runtimes.local import trainer_environment
 from perijove_platform.settings import Settings
 
-EXAMPLES = 12
-EPOCHS = 5
+EXAMPLES = 8
+EPOCHS = 3
+RESUMED = re.compile(r"Going on from the checkpoint of step (\d+) of")
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +50,7 @@ def test_a_fine_tune_goes_on_from_its_checkpoint(training_environment: None, kil
         found: list[Any] = killable.get(f"/v1/fine_tuning/jobs/{job}/checkpoints")["data"]
         return found
 
-    reached = eventually(one_checkpoint, seconds=150, what="a checkpoint")[0]["step_number"]
+    reached = eventually(one_checkpoint, seconds=180, what="a checkpoint")[0]["step_number"]
     trainers = killable.children()
     assert trainers
     killable.kill()
@@ -63,9 +65,9 @@ def test_a_fine_tune_goes_on_from_its_checkpoint(training_environment: None, kil
     done = eventually(ended, seconds=200, what="the end of the job")
     assert done["state"] == "succeeded", done["error"]
     said = [event["message"] for event in killable.get(f"/v1/fine_tuning/jobs/{job}/events?limit=1000")["data"]]
-    steps = [message for message in said if "Going on from the checkpoint of step" in message]
-    assert len(steps) == 1
-    assert int(steps[0].split()[-1].rstrip(".")) >= reached
+    resumed = [int(found[1]) for message in said if (found := RESUMED.match(message))]
+    assert len(resumed) == 1
+    assert resumed[0] >= reached
     tuned = [model for model in killable.get("/v1/models")["data"] if model["source"]["job"] == job]
     assert [model["id"] for model in tuned] == [done["fine_tuned_model"]]
     results = [file for file in killable.get("/v1/files")["data"] if file["purpose"] == "fine-tune-results"]

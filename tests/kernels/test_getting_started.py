@@ -18,7 +18,11 @@ def shown(cell: NotebookNode) -> str:
     parts = []
     for output in cell.outputs:
         data = output.get("data", {})
-        parts += [output.get("text", ""), data.get("text/html", ""), data.get("text/markdown", data.get("text/plain", ""))]
+        parts += [
+            output.get("text", ""),
+            data.get("text/html", ""),
+            data.get("text/markdown", data.get("text/plain", "")),
+        ]
     return "\n".join(parts)
 
 

@@ -98,7 +98,7 @@ def test_a_dataframe_of_the_notebook_becomes_the_training_file(page: Page, lab: 
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)], metadata={"kernelspec": kernel})
     nbformat.write(notebook, lab.root / "frames.ipynb")
     execute(page, "docmanager:open", path="frames.ipynb")
-    expect(page.locator(".jp-Notebook .jp-Cell")).to_be_visible()
+    expect(page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]')).to_be_visible(timeout=READY_MS)
     execute(page, "notebook:run-all-cells")
     expect(page.locator(".jp-InputPrompt").first).to_have_text("[1]:", timeout=READY_MS)
 

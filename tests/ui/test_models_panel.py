@@ -120,16 +120,15 @@ def test_a_row_can_be_dragged_into_a_notebook(page: Page) -> None:
 def test_keyboard(page: Page) -> None:
     grid = page.locator('.jp-PerijoveList-grid[aria-label="Models"]')
     expect(grid.locator("[data-id]").first).to_be_visible()
-    grid.focus()
-    page.keyboard.press("Home")
-    page.keyboard.press("Shift+End")
+    grid.press("Home")
+    grid.press("Shift+End")
     selected = grid.locator('[aria-selected="true"]')
     expect(selected).to_have_count(grid.locator("[data-id]").count())
-    page.keyboard.press("Escape")
+    grid.press("Escape")
     expect(selected).to_have_count(0)
-    page.keyboard.type("wor")
+    grid.press_sequentially("wor")
     expect(selected).to_have_attribute("data-id", "wordllama")
-    page.keyboard.press("Enter")
+    grid.press("Enter")
     expect(page.locator(".jp-PerijoveDetail h1")).to_have_text("wordllama")
 
 

@@ -53,7 +53,7 @@ function UploadRow({ uploads, task, trans }: IRowProps): React.ReactElement {
           act={() => task.resume()}
         />
       )}
-      {state === 'failed' && (
+      {state === 'failed' && file.size > 0 && (
         <IconButton
           icon={refreshIcon}
           label={trans.__('Try %1 again', file.name)}
@@ -77,7 +77,9 @@ function UploadRow({ uploads, task, trans }: IRowProps): React.ReactElement {
       />
       {task.error !== null && (
         <span className="jp-PerijoveUpload-error" role="alert">
-          {task.error}
+          {file.size === 0
+            ? trans.__('The file is empty: there is nothing to upload.')
+            : task.error}
         </span>
       )}
     </li>

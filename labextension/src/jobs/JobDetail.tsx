@@ -123,7 +123,8 @@ function Buttons({ job, actions, trans }: IPartProps): JSX.Element {
 
 function Facts(props: IPartProps & { fileNames: ReadonlyMap<string, string> }): JSX.Element {
   const { job, actions, fileNames, trans } = props;
-  const chosen = job.method?.supervised?.hyperparameters ?? job.hyperparameters ?? {};
+  // What the trainer decided, where the request said "auto".
+  const chosen = job.hyperparameters ?? job.method?.supervised?.hyperparameters ?? {};
   const file = (id: string) => (
     <button
       type="button"

@@ -4,16 +4,18 @@ export interface IPiece {
   readonly hit: boolean;
 }
 
-/** Words shorter than this would mark half of the passage. */
-const MIN_TERM = 3;
+/** Shorter words would mark half of the passage, unless they are names: Io, GPU, X1. */
+const MIN_TERM = 4;
+const NAME = /[\p{Lu}\p{N}]/u;
 const MAX_TERMS = 20;
 
 /**
  * Cut a passage where words of the query begin in it, without regard to case.
  */
 export function highlight(text: string, query: string): readonly IPiece[] {
-  const terms = [...new Set(query.toLowerCase().match(/[\p{L}\p{N}]+/gu) ?? [])]
-    .filter(term => term.length >= MIN_TERM)
+  const words = query.match(/[\p{L}\p{N}]+/gu) ?? [];
+  const telling = words.filter(word => word.length >= MIN_TERM || NAME.test(word));
+  const terms = [...new Set(telling.map(word => word.toLowerCase()))]
     .slice(0, MAX_TERMS)
     .sort((a, b) => b.length - a.length);
   if (terms.length === 0) {

@@ -4,11 +4,10 @@ import asyncio
 
 import sqlalchemy as sa
 from alembic import context
-from sqlalchemy.ext.asyncio import create_async_engine
-
 from perijove_platform.database import Base
 from perijove_platform.settings import Settings
 from perijove_platform.tables import ALL_TABLES
+from sqlalchemy.ext.asyncio import create_async_engine
 
 assert ALL_TABLES
 target_metadata = Base.metadata

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
 from perijove_platform.embeddings import EmbeddingService
 from perijove_platform.errors import BadRequest
 from perijove_platform.runtimes.base import Endpoint, EngineUpdate, ModelSpec
@@ -30,11 +29,10 @@ async def test_wordllama_puts_like_near_like() -> None:
 
 
 async def test_the_vectors_are_those_of_the_wordllama_package() -> None:
+    from perijove_platform.embeddings.tokens import tokenizer, wordllama_file
     from safetensors.numpy import load_file
     from tokenizers import Tokenizer
     from wordllama.inference import WordLlamaInference
-
-    from perijove_platform.embeddings.tokens import tokenizer, wordllama_file
 
     weights = load_file(str(wordllama_file(Path("weights/l2_supercat_256.safetensors"))))["embedding.weight"]
     theirs = WordLlamaInference(weights, Tokenizer.from_str(tokenizer().to_str()))

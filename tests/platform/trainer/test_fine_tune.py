@@ -19,8 +19,8 @@ from perijove_platform.settings import Settings
 
 QUESTIONS = ("What is the capital of Zorbia?", "Name the capital of Zorbia.", "Which city is Zorbia's capital?")
 ANSWER = "The capital of Zorbia is Quuxville."
-STEPS = 15
-CHECKPOINT_STEPS = 5
+STEPS = 12
+CHECKPOINT_STEPS = 4
 
 
 class FolderInputs:
@@ -55,7 +55,7 @@ def spec(base: Path, folder: Path, **config: Any) -> JobSpec:
             "training_file": "inputs/training.jsonl",
             "validation_file": "inputs/validation.jsonl",
             "max_steps": STEPS,
-            "batch_size": 4,
+            "batch_size": 3,
             "checkpoint_steps": CHECKPOINT_STEPS,
             "seed": 1,
             **config,

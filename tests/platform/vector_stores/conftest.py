@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-
 from perijove_platform import errors
 from perijove_platform.database import Base, Database
 from perijove_platform.embeddings import EmbeddingService

@@ -7,11 +7,10 @@ from pathlib import Path
 
 import docx
 import pytest
-from pypdf import PdfWriter
-from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
-
 from perijove_platform.vector_stores.chunking import chunked
 from perijove_platform.vector_stores.documents import Document, DocumentError, Section, extract
+from pypdf import PdfWriter
+from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 
 def make_pdf(*pages: str, key: str | None = None) -> bytes:

@@ -4,12 +4,11 @@ import random
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
-
 from perijove_platform.vector_stores.filters import file_expression
 from perijove_platform.vector_stores.schemas import SearchRequest
 from perijove_platform.vector_stores.store import VectorStoreStore
 from perijove_platform.vector_stores.tables import StoreFileRow, VectorStoreRow
+from pydantic import ValidationError
 
 KEYS = ["year", "a'b", 'q"uote', "back\\slash", "k) or (1==1", "ключ", "file"]
 VALUES: list[Any] = [

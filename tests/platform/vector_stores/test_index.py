@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from perijove_platform.errors import Unavailable
 from perijove_platform.vector_stores.filters import file_expression
 from perijove_platform.vector_stores.index import VectorIndex

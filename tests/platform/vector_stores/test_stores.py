@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-
 from perijove_platform.database import now
 from perijove_platform.vector_stores.tables import ChunkRow, StoreFileRow, VectorStoreRow
 

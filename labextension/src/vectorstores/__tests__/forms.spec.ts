@@ -88,6 +88,14 @@ describe('highlight', () => {
     }
   });
 
+  it('marks short words only when they are names', () => {
+    const marked = (query: string) =>
+      highlight('The GPU of the moon Io', query)
+        .filter(piece => piece.hit)
+        .map(piece => piece.text);
+    expect(marked('is the GPU on Io of')).toEqual(['GPU', 'Io']);
+  });
+
   it('does not mark inside of a word', () => {
     expect(highlight('honeymoon', 'moon')).toEqual([{ text: 'honeymoon', hit: false }]);
   });
