@@ -20,6 +20,7 @@ from perijove_platform.files import upload_routes
 from perijove_platform.files.housekeeping import FilesHousekeeper
 from perijove_platform.files.service import FilesService
 from perijove_platform.files.uploads import UploadsService
+from perijove_platform.idempotency import IdempotencyMiddleware
 from perijove_platform.inference import response_routes
 from perijove_platform.inference import routes as inference_routes
 from perijove_platform.inference.admission import Admission
@@ -80,6 +81,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings or Settings()
     errors.install(app)
+    app.add_middleware(IdempotencyMiddleware)
     app.add_middleware(RequestIdMiddleware)
     for routes in ROUTES:
         app.include_router(routes.router)

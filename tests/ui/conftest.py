@@ -79,7 +79,6 @@ def _run_lab(folder: Path, bundle: Path, *, extension: bool) -> Iterator[Lab]:
                 _await(process, folder / "lab.log", f"{running.base_url}perijove/status", "state", "ready")
             yield running
         finally:
-            process.send_signal(signal.SIGINT)
             process.send_signal(signal.SIGTERM)
             try:
                 process.wait(STOP_SECONDS)

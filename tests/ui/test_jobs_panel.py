@@ -99,7 +99,8 @@ def test_a_dataframe_of_the_notebook_becomes_the_training_file(page: Page, lab: 
     nbformat.write(notebook, lab.root / "frames.ipynb")
     execute(page, "docmanager:open", path="frames.ipynb")
     expect(page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]')).to_be_visible(timeout=READY_MS)
-    execute(page, "notebook:run-all-cells")
+    page.locator(".jp-Notebook .cm-content").first.click()
+    page.keyboard.press("Control+Enter")
     expect(page.locator(".jp-InputPrompt").first).to_have_text("[1]:", timeout=READY_MS)
 
     execute(page, "perijove:create-job")

@@ -22,8 +22,9 @@ from perijove_platform.runtimes.base import Cluster, JobState, JobUpdate
 
 logger = logging.getLogger(__name__)
 
-KEPT_METRICS = 10_000
-"""Metrics kept of one job; the oldest go first."""
+KEPT_EVENTS = 10_000
+"""Events kept of one job; the oldest go first."""
+KEPT_CHECKPOINTS = 100
 _PRUNE_EVERY = 500
 _MAX_MESSAGE = 4000
 
@@ -70,7 +71,7 @@ class JobRecorder:
             self._metrics_since_prune[job_id] += len(rows)
             if self._metrics_since_prune[job_id] >= _PRUNE_EVERY:
                 self._metrics_since_prune[job_id] = 0
-                await jobs.keep_events(job_id, KEPT_METRICS)
+                await jobs.keep_events(job_id, KEPT_EVENTS)
             _advance(row, reports)
             await self._events.publish(session, "fine_tuning.job.event", row, row.id, public_event(rows[-1]))
             await self._updated(session, row)
@@ -161,7 +162,7 @@ class JobRecorder:
             metrics=report["metrics"],
             **_owner(row),
         )
-        await JobStore(session, row.project_id).put_checkpoint(checkpoint)
+        await JobStore(session, row.project_id).put_checkpoint(checkpoint, keep=KEPT_CHECKPOINTS)
         await self.add_message(session, row, "info", f"Checkpoint created at step {report['step']}")
         await self._updated(session, row)
 

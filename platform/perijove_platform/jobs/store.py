@@ -111,20 +111,8 @@ class JobStore:
         await self._session.flush()
 
     async def keep_events(self, job_id: str, keep: int) -> None:
-        """Drop the oldest metrics of a job beyond `keep`; messages stay."""
-        metrics = sa.select(JobEventRow.id).where(
-            JobEventRow.project_id == self._project_id, JobEventRow.job_id == job_id, JobEventRow.type == "metrics"
-        )
-        oldest_kept = await self._session.scalar(metrics.order_by(JobEventRow.id.desc()).offset(keep - 1).limit(1))
-        if oldest_kept is not None:
-            await self._session.execute(
-                sa.delete(JobEventRow).where(
-                    JobEventRow.project_id == self._project_id,
-                    JobEventRow.job_id == job_id,
-                    JobEventRow.type == "metrics",
-                    JobEventRow.id < oldest_kept,
-                )
-            )
+        """Drop the oldest events of a job beyond `keep`."""
+        await self._keep_newest(JobEventRow, job_id, keep)
 
     async def checkpoints(self, job_id: str, params: ListParams) -> tuple[list[CheckpointRow], bool]:
         query = sa.select(CheckpointRow).where(
@@ -132,8 +120,8 @@ class JobStore:
         )
         return await paginate(self._session, query, CheckpointRow.id, params)
 
-    async def put_checkpoint(self, row: CheckpointRow) -> None:
-        """A step that is reached again after a restart replaces its earlier checkpoint."""
+    async def put_checkpoint(self, row: CheckpointRow, *, keep: int) -> None:
+        """A step that is reached again after a restart replaces its earlier checkpoint; the newest `keep` stay."""
         await self._session.execute(
             sa.delete(CheckpointRow).where(
                 CheckpointRow.project_id == self._project_id,
@@ -143,6 +131,14 @@ class JobStore:
         )
         self._session.add(row)
         await self._session.flush()
+        await self._keep_newest(CheckpointRow, row.job_id, keep)
+
+    async def _keep_newest(self, table: type[JobEventRow] | type[CheckpointRow], job_id: str, keep: int) -> None:
+        mine = (table.project_id == self._project_id, table.job_id == job_id)
+        ids = sa.select(table.id).where(*mine).order_by(table.id.desc())
+        oldest_kept = await self._session.scalar(ids.offset(keep - 1).limit(1))
+        if oldest_kept is not None:
+            await self._session.execute(sa.delete(table).where(*mine, table.id < oldest_kept))
 
 
 async def find_job(session: AsyncSession, job_id: str) -> JobRow | None:

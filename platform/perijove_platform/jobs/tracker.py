@@ -77,7 +77,7 @@ class JobTracker:
                 return
             reason = "taken up again after a restart of the platform" if state is JobState.QUEUED else None
             if current.state == JobState.RUNNING and state is JobState.QUEUED:
-                message = "The platform was restarted; the job goes on from its last checkpoint"
+                message = "The platform was restarted; the job goes on from its last checkpoint, if it had one"
                 await self._recorder.add_message(session, current, "warn", message)
             await self._recorder.set_state(session, current, state, reason)
         if state is JobState.QUEUED:

@@ -49,7 +49,7 @@ class TrainerConfig:
     lora_alpha: int = 16
     lora_dropout: float = 0.0
     checkpoint_steps: int | None = None
-    checkpoint_seconds: float = 60.0
+    checkpoint_seconds: float = 30.0
     activation_checkpointing: bool | None = None
 
     @classmethod

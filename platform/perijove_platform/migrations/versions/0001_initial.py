@@ -87,6 +87,24 @@ def upgrade() -> None:
         batch_op.create_index(batch_op.f("ix_fine_tuning_jobs_state"), ["state"], unique=False)
 
     op.create_table(
+        "idempotency_keys",
+        sa.Column("digest", sa.String(length=64), nullable=False),
+        sa.Column("request", sa.String(length=64), nullable=False),
+        sa.Column("owner", sa.String(length=64), nullable=False),
+        sa.Column("lease_until", sa.BigInteger(), nullable=False),
+        sa.Column("status", sa.Integer(), nullable=True),
+        sa.Column("content_type", sa.String(length=255), nullable=True),
+        sa.Column("body", sa.LargeBinary(), nullable=True),
+        sa.Column("organization_id", sa.String(length=64), nullable=False),
+        sa.Column("project_id", sa.String(length=64), nullable=False),
+        sa.Column("created_by", sa.String(length=64), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("digest", name=op.f("pk_idempotency_keys")),
+    )
+    with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
+        batch_op.create_index(batch_op.f("ix_idempotency_keys_project_id"), ["project_id"], unique=False)
+
+    op.create_table(
         "models",
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("name", sa.String(length=256), nullable=False),
@@ -513,6 +531,10 @@ def downgrade() -> None:
         batch_op.drop_index(batch_op.f("ix_models_base_id"))
 
     op.drop_table("models")
+    with op.batch_alter_table("idempotency_keys", schema=None) as batch_op:
+        batch_op.drop_index(batch_op.f("ix_idempotency_keys_project_id"))
+
+    op.drop_table("idempotency_keys")
     with op.batch_alter_table("fine_tuning_jobs", schema=None) as batch_op:
         batch_op.drop_index(batch_op.f("ix_fine_tuning_jobs_state"))
         batch_op.drop_index(batch_op.f("ix_fine_tuning_jobs_project_id"))
