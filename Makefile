@@ -24,6 +24,8 @@ lint: setup-dev ## ruff, mypy, import contracts, ESLint, prettier, tsc
 	$(BIN)/mypy platform/perijove_platform kernels/perijove_kernels server_extension/perijove
 	$(BIN)/lint-imports
 	cd labextension && $(JLPM) lint:check
+	@cd labextension && $(JLPM) openapi-typescript ../platform/perijove_platform/openapi.json -o ../.build/schema.d.ts >/dev/null
+	@cmp .build/schema.d.ts labextension/src/api/schema.d.ts || { echo "The TypeScript types are not those of the OpenAPI document: make openapi"; exit 1; }
 
 format: setup-dev ## format Python and TypeScript
 	$(BIN)/ruff check --fix

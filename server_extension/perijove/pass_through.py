@@ -31,6 +31,9 @@ PREFIX = "perijove/api/"
 # The platform has limits of its own and says so better than a cut connection would.
 MAX_BODY_BYTES = 1 << 40
 QUEUED_CHUNKS = 4
+# Of a body that nobody wants.
+MAX_DRAINED_BYTES = 64 * 1024 * 1024
+DRAIN_SECONDS = 5.0
 RETRY_AFTER_SECONDS = "2"
 # Following these is not somebody at work: it must not keep a server from being culled.
 FOLLOWED = ("/events", "/logs")
@@ -57,7 +60,10 @@ class PassThroughHandler(ExtensionHandlerMixin, APIHandler):
             return
         await self._authorize()
         cast(HTTP1Connection, self.request.connection).set_max_body_size(MAX_BODY_BYTES)
-        self._relay = asyncio.create_task(self._pass_on())
+        # Without a body it starts in `_answer`: an answer that is quicker than tornado's end of the request
+        # would make tornado close the connection, which the client takes for one that it may use again.
+        if self._has_body():
+            self._relay = asyncio.create_task(self._pass_on())
 
     async def _authorize(self) -> None:
         user = self.current_user
@@ -81,9 +87,10 @@ class PassThroughHandler(ExtensionHandlerMixin, APIHandler):
     async def _answer(self, _path: str) -> None:
         """Called by tornado once the request's body is complete."""
         self._body_read = True
+        if self._relay is None:
+            self._relay = asyncio.create_task(self._pass_on())
         await self._feed(None)
-        if self._relay is not None:
-            await asyncio.wait({self._relay})
+        await asyncio.wait({self._relay})
 
     get = head = post = put = patch = delete = _answer
 
@@ -133,6 +140,7 @@ class PassThroughHandler(ExtensionHandlerMixin, APIHandler):
 
     async def _send_back(self, answer: "httpx.Response") -> None:
         self.set_status(answer.status_code, answer.reason_phrase or None)
+        await self._drain()
         # What Jupyter sets by default gives way to what the platform says.
         self.clear_header("Content-Type")
         for name, value in to_browser(answer.headers.multi_items()):
@@ -155,6 +163,7 @@ class PassThroughHandler(ExtensionHandlerMixin, APIHandler):
         if self._headers_written:
             cast(HTTP1Connection, self.request.connection).close()
             return
+        await self._drain()
         self.clear()
         self.set_cors_headers()
         self.set_status(status)
@@ -163,6 +172,14 @@ class PassThroughHandler(ExtensionHandlerMixin, APIHandler):
             self.set_header("Retry-After", RETRY_AFTER_SECONDS)
         with contextlib.suppress(StreamClosedError):
             await self.finish(envelope(message, code=code, server_error=status >= HTTPStatus.INTERNAL_SERVER_ERROR))
+
+    async def _drain(self) -> None:
+        """Read on for a while: closing with unread data resets the connection, and the answer would be lost with it."""
+        left = MAX_DRAINED_BYTES
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(DRAIN_SECONDS):
+                while left > 0 and not self._body_read and (chunk := await self._body.get()) is not None:
+                    left -= len(chunk)
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Jupyter's own refusals, in the envelope too."""

@@ -19,7 +19,7 @@ from perijove_platform.settings import Settings
 
 router = APIRouter(prefix="/v1/files", tags=["files"])
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _PLAIN = re.compile(r"[^A-Za-z0-9 !#$&+.^_`|~()\[\]{}@=-]")
 _FORM = {
     "requestBody": {
