@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from lab_in_browser import Lab, Shoot
+from platform_through_lab import call
 from playwright.sync_api import Locator, Page, expect
 
 CHAT_MODEL = "SmolLM2-135M-Instruct"
@@ -41,8 +42,11 @@ def _packaged_weights() -> Path:
     return next(Path(found.origin).parent.rglob("*.gguf"))
 
 
-def test_load_and_unload(page: Page, shoot: Shoot) -> None:
+def test_load_and_unload(page: Page, lab: Lab, shoot: Shoot) -> None:
     state = row(page, CHAT_MODEL).locator(".jp-PerijoveState")
+    # Tests of the chat may have loaded it.
+    call(lab, f"/v1/models/{CHAT_MODEL}/unload", method="POST")
+    expect(state).to_have_text("Not loaded", timeout=LOAD_MS)
     menu(page, row(page, CHAT_MODEL), "Load")
     expect(state).to_have_text("Loaded", timeout=LOAD_MS)
     row(page, CHAT_MODEL).dblclick()
