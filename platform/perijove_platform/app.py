@@ -133,11 +133,12 @@ def _services(app: FastAPI, settings: Settings, database: Database) -> list[Back
         FilesForJobs(files),
         max_queued=settings.max_queued_jobs,
     )
+    wordllama = WordLlamaEmbedder()
     vector_stores = VectorStoresService(
         database,
         events,
         FilesForVectorStores(files),
-        EmbeddingService(ModelsForEmbeddings(models), cluster.serving),
+        EmbeddingService(ModelsForEmbeddings(models), cluster.serving, wordllama),
         folder=settings.vectors_dir,
         milvus_url=settings.milvus_url,
         milvus_token=settings.milvus_token.get_secret_value() if settings.milvus_token else None,
@@ -148,7 +149,7 @@ def _services(app: FastAPI, settings: Settings, database: Database) -> list[Back
         Router(models, events, cluster.serving),
         Admission(concurrent=settings.max_concurrent_requests, queued=settings.max_queued_requests),
         usage,
-        WordLlamaEmbedder(),
+        wordllama,
     )
     state.database, state.events, state.cluster = database, events, cluster
     state.users = state.authenticator = users

@@ -15,14 +15,20 @@ class EmbeddingService:
     Args:
         models: the project's own embedding models; without it, wordllama is the only one.
         serving: where those are served.
+        wordllama: the embedder that others use too, so that its weights are loaded once.
     """
 
     default_model = WORDLLAMA
 
-    def __init__(self, models: EmbeddingModels | None = None, serving: Serving | None = None) -> None:
+    def __init__(
+        self,
+        models: EmbeddingModels | None = None,
+        serving: Serving | None = None,
+        wordllama: WordLlamaEmbedder | None = None,
+    ) -> None:
         self._models = models
         self._serving = serving
-        self._wordllama = WordLlamaEmbedder()
+        self._wordllama = wordllama or WordLlamaEmbedder()
 
     async def embedder(self, project_id: str, model: str, *, param: str = "model") -> Embedder:
         """The embedder that the project knows as `model`.
