@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from lab_in_browser import Lab, Shoot
-from platform_through_lab import call
+from platform_through_lab import call, execute
 from playwright.sync_api import Locator, Page, expect
 
 CHAT_MODEL = "SmolLM2-135M-Instruct"
@@ -99,7 +99,7 @@ def test_delete_asks_first(page: Page, registered: str, shoot: Shoot) -> None:
 
 
 def test_code_is_inserted_into_the_notebook(page: Page, shoot: Shoot) -> None:
-    page.evaluate("window.jupyterapp.commands.execute('notebook:create-new', {kernelName: 'python3'})")
+    execute(page, "notebook:create-new", kernelName="python3")
     page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
     menu(page, row(page, CHAT_MODEL), "Insert code into the notebook", "Python client")
     cell = page.locator(".jp-NotebookPanel .jp-Cell").first
@@ -109,7 +109,7 @@ def test_code_is_inserted_into_the_notebook(page: Page, shoot: Shoot) -> None:
 
 
 def test_a_row_can_be_dragged_into_a_notebook(page: Page) -> None:
-    page.evaluate("window.jupyterapp.commands.execute('notebook:create-new', {kernelName: 'python3'})")
+    execute(page, "notebook:create-new", kernelName="python3")
     cells = page.locator(".jp-NotebookPanel .jp-Cell")
     expect(cells).to_have_count(1)
     source, target = row(page, CHAT_MODEL).bounding_box(), cells.first.bounding_box()

@@ -64,9 +64,16 @@ async def test_a_client_that_leaves_without_a_stream_stops_the_engine(
     await _until_idle(gateway)
 
 
-def _engine_process() -> psutil.Process:
-    children = psutil.Process().children(recursive=True)
-    return max(children, key=lambda child: child.memory_info().rss)
+def _kill_engine(gateway: Gateway) -> None:
+    """Of this gateway: other tests' platforms are children of this process too."""
+    engines = [
+        child
+        for child in psutil.Process().children(recursive=True)
+        if Path(child.cwd()).is_relative_to(gateway.engines_dir)
+    ]
+    assert engines
+    for engine in engines:
+        engine.kill()
 
 
 async def test_an_engine_killed_in_a_stream_ends_it_with_an_error(
@@ -78,7 +85,7 @@ async def test_an_engine_killed_in_a_stream_ends_it_with_an_error(
             if line.startswith("data: "):
                 events.append(line[6:])
             if len(events) == 4:
-                _engine_process().kill()
+                _kill_engine(gateway)
                 events.append("killed")
     error = json.loads(events[-1])["error"]
     assert error["code"] == "engine_failed" and "again" in error["message"]
@@ -88,20 +95,20 @@ async def test_an_engine_killed_in_a_stream_ends_it_with_an_error(
     with pytest.raises(openai.APIError, match="again"):
         stream = await openai_client.chat.completions.create(**LONG, stream=True)
         await anext(aiter(stream))
-        _engine_process().kill()
+        _kill_engine(gateway)
         async for _ in stream:
             pass
     with pytest.raises(openai.InternalServerError) as caught:
         asking = asyncio.create_task(openai_client.chat.completions.create(**LONG))
         await asyncio.sleep(1)
-        _engine_process().kill()
+        _kill_engine(gateway)
         await asking
     assert caught.value.status_code in (502, 503) and caught.value.code == "engine_failed"
     streamed: list[Any] = []
     async for event in await openai_client.responses.create(model="smollm2", input="Write a story.", stream=True):
         streamed.append(event)
         if len(streamed) == 6:
-            _engine_process().kill()
+            _kill_engine(gateway)
     assert [event.type for event in streamed[-2:]] == ["error", "response.failed"]
 
 
