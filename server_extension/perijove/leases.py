@@ -13,6 +13,8 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import IO
 
+from perijove_platform import discovery
+
 FOLDER = "leases"
 GATE = "gate"
 STARTED = "platform.pid"
@@ -78,13 +80,14 @@ class Leases:
         return sum(_held(path) for path in self._folder.glob(f"*{SUFFIX}") if path != own)
 
     def mark_started(self, pid: int) -> None:
-        """Note that the platform process `pid` was started by a Jupyter server, and so may be stopped by one."""
-        (self._folder / STARTED).write_text(str(pid))
+        """Note that the platform process `pid` was started for Jupyter servers, and so may be stopped by one."""
+        (self._folder / STARTED).write_text(f"{pid} {discovery.started(pid) or ''}")
 
     def started(self) -> int | None:
-        """The platform process that a Jupyter server started last."""
+        """The platform process that was started for Jupyter servers last, if it still runs."""
         try:
-            return int((self._folder / STARTED).read_text())
+            pid, _, began = (self._folder / STARTED).read_text().partition(" ")
+            return int(pid) if began and discovery.started(int(pid)) == began else None
         except (FileNotFoundError, ValueError):
             return None
 
