@@ -62,7 +62,7 @@ class OneKey:
         return Caller(**owner, scopes=SCOPES) if token == KEY else None
 
 
-def serve(folder: Path, port: int) -> None:
+def serve(folder: Path, listening: socket.socket) -> None:
     """The child: the vector stores manager and nothing else, under uvicorn."""
     import uvicorn
     from fastapi import FastAPI
@@ -90,22 +90,21 @@ def serve(folder: Path, port: int) -> None:
     app = FastAPI(lifespan=lifespan)
     errors.install(app)
     app.include_router(router)
-    uvicorn.run(app, host="127.0.0.1", port=port, log_level="error")
+    uvicorn.Server(uvicorn.Config(app, log_level="error")).run(sockets=[listening])
 
 
 @contextlib.contextmanager
 def platform(folder: Path) -> Iterator[httpx.Client]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    child = multiprocessing.get_context("spawn").Process(target=serve, args=(folder, port))
-    child.start()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        child = multiprocessing.get_context("spawn").Process(target=serve, args=(folder, listening))
+        child.start()
     try:
         headers = {"Authorization": f"Bearer {KEY}"}
         with httpx.Client(base_url=f"http://127.0.0.1:{port}/v1", headers=headers, timeout=60) as client:
             deadline = time.monotonic() + 60
             while True:
-                with contextlib.suppress(httpx.ConnectError):
+                with contextlib.suppress(httpx.TransportError):
                     client.get("/vector_stores").raise_for_status()
                     break
                 if time.monotonic() > deadline or not child.is_alive():

@@ -10,6 +10,17 @@ const jupyterRules = jupyter.configs.recommended.map(config => ({
   rules: Object.fromEntries(Object.keys(config.rules ?? {}).map(rule => [rule, 'error']))
 }));
 
+/** A sentence (two words, the first with a capital) that no translator has seen, wherever it stands. */
+const UNTRANSLATED = [
+  'CallExpression[callee.property.name=/^_(_|n|p|np)$/]',
+  'Property[key.name="description"]',
+  'NewExpression[callee.name="Token"]'
+].join(', ');
+const UNTRANSLATED_SENTENCES = [
+  `:not(${UNTRANSLATED}) > Literal[value=/^[A-Z][a-z]*\\s+[A-Za-z%]/]`,
+  'TemplateElement[value.cooked=/[A-Z]\\w+ [a-z]/]'
+].map(selector => ({ selector, message: 'Show people what trans.__() returns.' }));
+
 /** What activation itself calls; views are imported when they are first shown. */
 const NEEDED_AT_ACTIVATION = [
   '../core',
@@ -46,13 +57,19 @@ export default tseslint.config(
       curly: ['error', 'all'],
       eqeqeq: 'error',
       'no-console': 'error',
+      'no-restricted-syntax': ['error', ...UNTRANSLATED_SENTENCES],
       'react-hooks/rules-of-hooks': 'error',
       'react-hooks/exhaustive-deps': 'error',
       'jupyter/prefer-lazy-imports': ['error', { ignoreImports: NEEDED_AT_ACTIVATION }]
     }
   },
   {
+    // Code for notebooks is the same in every language.
+    files: ['src/!(core)/snippets.ts'],
+    rules: { 'no-restricted-syntax': 'off' }
+  },
+  {
     files: ['src/**/__tests__/**'],
-    rules: { 'jupyter/no-untranslated-string': 'off' }
+    rules: { 'jupyter/no-untranslated-string': 'off', 'no-restricted-syntax': 'off' }
   }
 );

@@ -93,7 +93,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Connection]:
         yield _wait_for(data_dir, process)
     finally:
         process.terminate()
-        process.wait(timeout=30)
+        process.wait(timeout=60)
         log.close()
 
 

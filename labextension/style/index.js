@@ -4,5 +4,6 @@ import './models.css';
 import './files.css';
 import './plot.css';
 import './jobs.css';
+import './log.css';
 import './vectorstores.css';
 import './chat.css';

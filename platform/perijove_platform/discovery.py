@@ -5,6 +5,7 @@ Standard library only: the notebook plane imports this and nothing else of the p
 
 import json
 import os
+import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,11 +64,42 @@ def alive(pid: int) -> bool:
     return True
 
 
+def started(pid: int) -> str | None:
+    """When a process began, as this machine tells it: with the number, that names one process for good.
+
+    ``None`` when there is no such process, or when it has ended and only its parent has not taken notice.
+    """
+    if sys.platform == "linux":
+        return _started_by_proc(pid)
+    return _started_by_ps(pid)
+
+
+def _started_by_proc(pid: int) -> str | None:
+    """Clock ticks since the boot that is named, see proc_pid_stat(5)."""
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        # The program's name stands in parentheses, and may hold spaces and parentheses itself.
+        state, *fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return None if state in "ZX" else f"{boot} {fields[18]}"
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def _started_by_ps(pid: int) -> str | None:
+    command = ["ps", "-o", "stat=,lstart=", "-p", str(pid)]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C"})
+    except OSError:
+        return None
+    state, _, began = answer.stdout.strip().partition(" ")
+    return None if state.startswith("Z") else began.strip() or None
+
+
 def read_record(data_dir: Path) -> Connection:
     """The running platform of `data_dir`.
 
     Raises:
-        NotRunning: there is no record, or the process that wrote it is gone.
+        NotRunning: there is no record, or the process that wrote it is gone, whoever has its number now.
     """
     try:
         record = json.loads((data_dir / RECORD).read_text())
@@ -79,9 +111,15 @@ def read_record(data_dir: Path) -> Connection:
         )
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         raise NotRunning(f"No platform is running for {data_dir}. Start one with `perijove serve`.") from None
-    if connection.pid is not None and not alive(connection.pid):
+    if not _runs(connection.pid, record.get("started")):
         raise NotRunning(f"The platform of {data_dir} has stopped. Start it with `perijove serve`.")
     return connection
+
+
+def _runs(pid: int | None, began: str | None) -> bool:
+    if pid is None or not alive(pid):
+        return False
+    return began is None or started(pid) == began
 
 
 def connect(data_dir: Path | None = None) -> Connection:
@@ -102,7 +140,8 @@ def connect(data_dir: Path | None = None) -> Connection:
 def write_record(data_dir: Path, *, base_url: str, version: str) -> None:
     """Announce this process as the platform of `data_dir` (atomic)."""
     temporary = data_dir / f"{RECORD}.{os.getpid()}"
-    temporary.write_text(json.dumps({"base_url": base_url, "pid": os.getpid(), "version": version}))
+    record = {"base_url": base_url, "pid": os.getpid(), "started": started(os.getpid()), "version": version}
+    temporary.write_text(json.dumps(record))
     temporary.replace(data_dir / RECORD)
 
 

@@ -14,6 +14,13 @@ from fastapi.responses import JSONResponse
 from sqlalchemy.exc import DBAPIError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 
+_NUL_IN_TEXT = frozenset({"22021", "22P05"})
+"""PostgreSQL's SQLSTATEs for it: in a text (character_not_in_repertoire), in JSON (untranslatable_character).
+
+The rest of class 22, "data exception", is not here: a number out of range or a text too long for its column means
+that a schema of ours lacks a bound, and that must be seen.
+"""
+
 
 class ApiError(Exception):
     """A failure with the HTTP status and the envelope that describe it.
@@ -146,7 +153,8 @@ def from_validation(error: RequestValidationError) -> BadRequest:
             code = "invalid_json"
             where = ""
         case _:
-            message = f"Invalid '{where}': {first['msg']}." if where else f"{first['msg']}."
+            said = first["msg"].removeprefix("Value error, ")
+            message = f"Invalid '{where}': {said}." if where else f"{said}."
             code = "invalid_value"
     if len(errors) > 1:
         message += f" ({len(errors) - 1} more problems in this request.)"
@@ -182,11 +190,11 @@ async def _on_http_exception(request: Request, error: Exception) -> JSONResponse
 
 
 async def _on_database_error(_: Request, error: Exception) -> JSONResponse:
-    """SQLSTATE class 22, "data exception", is about the values: PostgreSQL takes no NUL character in a text."""
+    """What only PostgreSQL finds wrong with a client's text; every other failure of the database is ours."""
     assert isinstance(error, DBAPIError)
-    if not str(getattr(error.orig, "sqlstate", None) or "").startswith("22"):
+    if getattr(error.orig, "sqlstate", None) not in _NUL_IN_TEXT:
         raise error
-    message = "A value of this request cannot be stored. Remove its NUL characters, or send a smaller number."
+    message = "A text of this request holds a NUL character (\\u0000), which cannot be stored. Remove it."
     return respond(BadRequest(message, code="invalid_value"))
 
 

@@ -34,7 +34,7 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 0, life_li
         AlreadyServed: the data directory is in use.
         OSError: the address is in use.
     """
-    configure_logging(settings.log_format)
+    configure_logging(settings.log_format, settings.logs_dir / "platform.log")
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _only_one(settings.data_dir), _listening(host, port) as listener:
         asyncio.run(_run(settings, listener, life_line=life_line))

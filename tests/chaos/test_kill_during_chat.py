@@ -4,9 +4,8 @@ import json
 from typing import Any
 
 import httpx
-import psutil
 import pytest
-from killable_platform import KillablePlatform, eventually
+from killable_platform import KillablePlatform, alive, eventually
 
 pytestmark = pytest.mark.timeout(420)
 LONG = "Count from one to one thousand in words."
@@ -50,10 +49,6 @@ def test_a_killed_platform_leaves_no_engine_and_answers_again(killable: Killable
     assert answers(killable, model)
     assert len(killable.children()) == 1
     killable.check_rest()
-
-
-def alive(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
 
 
 def test_a_killed_engine_ends_the_stream_with_an_error_and_is_replaced(killable: KillablePlatform) -> None:

@@ -4,9 +4,8 @@ import json
 import re
 from typing import Any
 
-import psutil
 import pytest
-from killable_platform import EventLog, KillablePlatform, eventually
+from killable_platform import EventLog, KillablePlatform, alive, eventually
 from perijove_platform.runtimes.local import trainer_environment
 from perijove_platform.settings import Settings
 
@@ -75,7 +74,3 @@ def test_a_fine_tune_goes_on_from_its_checkpoint(training_environment: None, kil
     assert not any(map(alive, killable.children()))
     killable.check_rest()
     events.check_nothing_lost()
-
-
-def alive(process: psutil.Process) -> bool:
-    return process.is_running() and process.status() != psutil.STATUS_ZOMBIE

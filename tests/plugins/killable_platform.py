@@ -29,6 +29,14 @@ def eventually(found: Callable[[], T | None], *, seconds: float = 60.0, what: st
     raise AssertionError(f"{what} did not happen within {seconds:.0f} s")
 
 
+def alive(process: psutil.Process) -> bool:
+    """Whether it still runs: a zombie, which waits for its parent, does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 class KillablePlatform:
     """One data directory and the process that serves it."""
 

@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page
 TOKEN = "ui-tests"
 
 Shoot = Callable[[Page, str], None]
-"""Takes a screenshot of that name, in the light and in the dark theme."""
+"""Takes a screenshot of that name, in the light and in the dark theme, and has axe-core look at both."""
 Drop = Callable[[Page, dict[str, str]], None]
 """Drops files, given by name and text, onto the Files section."""
 
@@ -31,6 +31,26 @@ class Lab:
     @property
     def url(self) -> str:
         return f"{self.base_url}lab?token={TOKEN}&reset"
+
+
+FIND_BARRIERS = """async selectors => {
+    const {violations} = await axe.run({include: selectors}, {resultTypes: ['violations']});
+    return violations
+        .filter(({impact}) => impact === 'serious' || impact === 'critical')
+        .flatMap(({id, nodes}) => nodes.map(node => `${id}: ${node.target.join(' ')}: ${node.failureSummary}`));
+}"""
+
+
+def barriers(page: Page, axe: str) -> list[str]:
+    """What axe finds in the panels' own part of the page that keeps people out, each with its place and remedy.
+
+    Args:
+        axe: the source of axe-core.
+    """
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(axe)
+    found: list[str] = page.evaluate(FIND_BARRIERS, ["[class*=jp-Perijove]"])
+    return found
 
 
 def open_lab(browser: Browser, lab: Lab) -> Iterator[Page]:

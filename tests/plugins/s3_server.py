@@ -1,12 +1,11 @@
 """A real S3 server: rclone's."""
 
+import re
 import secrets
-import socket
 import subprocess
 import sysconfig
 import time
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,23 +50,26 @@ class S3Server:
 @pytest.fixture(scope="session")
 def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A real S3 server, kept for the session."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
-        port = probe.getsockname()[1]
     folder = tmp_path_factory.mktemp("s3")
-    server = S3Server(f"http://127.0.0.1:{port}", "access", secrets.token_hex(16))
+    log = tmp_path_factory.mktemp("s3-log") / "rclone.log"
+    access_key, secret_key = "access", secrets.token_hex(16)
     rclone = Path(sysconfig.get_path("scripts"), "rclone")
-    auth = f"{server.access_key},{server.secret_key}"
-    command = [rclone, "serve", "s3", "--addr", f"127.0.0.1:{port}", "--auth-key", auth, folder]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    command = [rclone, "serve", "s3", "--addr", "127.0.0.1:0", "--auth-key", f"{access_key},{secret_key}", folder]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", port), timeout=1).close()
-                break
-            except OSError:
-                time.sleep(0.05)
-        yield server
+        yield S3Server(_endpoint(process, log), access_key, secret_key)
     finally:
         process.terminate()
         process.wait(timeout=10)
+
+
+def _endpoint(process: subprocess.Popen[bytes], log: Path) -> str:
+    """The address that rclone has chosen; it is logged once it listens."""
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        found = re.search(r"http://127\.0\.0\.1:\d+", log.read_text())
+        if found:
+            return found[0]
+        time.sleep(0.05)
+    raise AssertionError(f"rclone did not start:\n{log.read_text()}")

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -43,16 +42,10 @@ class Jupyter:
 
     def stop(self, number: signal.Signals = signal.SIGTERM) -> None:
         self.process.send_signal(number)
-        self.process.wait(timeout=30)
+        self.process.wait(timeout=60)
 
 
 StartJupyter = Callable[..., Jupyter]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +57,7 @@ def start_jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartJup
         folder = tmp_path_factory.mktemp("jupyter")
         server = {
             "base_url": BASE_URL,
-            "port": free_port(),
+            "port": 0,
             "root_dir": str(folder),
             "open_browser": False,
             "allow_root": True,
@@ -81,11 +74,10 @@ def start_jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartJup
             stdout=log,
             stderr=log,
         )
-        origin = f"http://127.0.0.1:{server['port']}"
-        client = httpx.Client(base_url=f"{origin}{BASE_URL}", headers={"Authorization": f"token {TOKEN}"}, timeout=30)
-        jupyter = Jupyter(process, origin, client)
+        client = httpx.Client(headers={"Authorization": f"token {TOKEN}"}, timeout=60)
+        jupyter = Jupyter(process, "", client)
         started.append(jupyter)
-        _wait_for(jupyter, folder / "jupyter.log")
+        _wait_for(jupyter, folder)
         return jupyter
 
     yield start
@@ -95,12 +87,16 @@ def start_jupyter(tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartJup
         jupyter.http.close()
 
 
-def _wait_for(jupyter: Jupyter, log: Path) -> None:
+def _wait_for(jupyter: Jupyter, folder: Path) -> None:
+    """Wait until it answers at the port that it has chosen and written down."""
+    record = folder / f"jpserver-{jupyter.process.pid}.json"
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and jupyter.process.poll() is None:
         try:
+            jupyter.origin = f"http://127.0.0.1:{json.loads(record.read_text())['port']}"
+            jupyter.http.base_url = jupyter.root
             jupyter.http.get("api").raise_for_status()
             return
-        except httpx.TransportError:
+        except (FileNotFoundError, ValueError, httpx.TransportError):
             time.sleep(0.1)
-    raise AssertionError(f"Jupyter did not start:\n{log.read_text()}")
+    raise AssertionError(f"Jupyter did not start:\n{(folder / 'jupyter.log').read_text()}")

@@ -16,10 +16,10 @@ KEY = "platform-key"
 
 @pytest.fixture(scope="module")
 def jupyter(start_jupyter, tmp_path_factory) -> Iterator:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    upstream = subprocess.Popen([sys.executable, str(Path(__file__).with_name("upstream.py")), str(port)])
+    program = str(Path(__file__).with_name("upstream.py"))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port, descriptor = listening.getsockname()[1], listening.fileno()
+        upstream = subprocess.Popen([sys.executable, program, str(descriptor)], pass_fds=[descriptor])
     key = tmp_path_factory.mktemp("key") / "key"
     key.write_text(KEY + "\n")
     try:
@@ -28,7 +28,7 @@ def jupyter(start_jupyter, tmp_path_factory) -> Iterator:
         yield jupyter
     finally:
         upstream.terminate()
-        upstream.wait(timeout=20)
+        upstream.wait(timeout=60)
 
 
 def test_status_of_a_platform_elsewhere(jupyter) -> None:
@@ -74,7 +74,7 @@ def test_events_come_as_they_happen_and_end_when_the_reader_leaves(jupyter) -> N
         assert next(chunks) == b": hello\n\nid: 1\ndata: one\n\n"
         assert jupyter.http.post("perijove/api/v1/release").status_code == 204
         assert next(chunks) == b"id: 2\ndata: two\n\n"
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while jupyter.http.get("perijove/api/v1/gone").json() != ["events"]:
         assert time.monotonic() < deadline
         time.sleep(0.05)

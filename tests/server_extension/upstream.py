@@ -1,7 +1,8 @@
-"""A small platform elsewhere: an ASGI application that shows what reached it. Run with the port as argument."""
+"""A small platform elsewhere: an ASGI application that shows what reached it. Run with the descriptor of its socket."""
 
 import asyncio
 import hashlib
+import socket
 import sys
 
 import uvicorn
@@ -72,4 +73,5 @@ async def broken() -> StreamingResponse:
 
 
 if __name__ == "__main__":
-    uvicorn.run(app, port=int(sys.argv[1]), log_level="critical")
+    server = uvicorn.Server(uvicorn.Config(app, log_level="critical"))
+    server.run(sockets=[socket.socket(fileno=int(sys.argv[1]))])

@@ -1,6 +1,6 @@
 """A real JupyterLab with the built panels, its platform, and a real Chromium.
 
-Screenshots, light and dark, are kept in `artefacts/` to be looked at.
+Screenshots, light and dark, are kept in `artefacts/` to be looked at; axe-core looks at the same states of the page.
 """
 
 import json
@@ -17,11 +17,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from lab_in_browser import TOKEN, Drop, Lab, Shoot, open_lab
+from lab_in_browser import TOKEN, Drop, Lab, Shoot, barriers, open_lab
 from playwright.sync_api import Browser, Page, sync_playwright
 
 REPOSITORY = Path(__file__).parents[2]
 BUNDLE = REPOSITORY / "server_extension" / "perijove" / "labextension"
+AXE = REPOSITORY / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
 ARTEFACTS = Path(__file__).parent / "artefacts"
 PREFIX = "/user/t%40b/"
 """As a Hub gives it to the person t@b."""
@@ -147,21 +148,32 @@ def bare_page(browser: Browser, bare_lab: Lab) -> Iterator[Page]:
     yield from open_lab(browser, bare_lab)
 
 
+@pytest.fixture(scope="session")
+def axe() -> str:
+    """The source of axe-core."""
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed: run `jlpm install` in labextension/")
+    return AXE.read_text()
+
+
 @pytest.fixture
-def shoot() -> Shoot:
-    """Take a screenshot of the page in the light and in the dark theme."""
+def shoot(axe: str) -> Iterator[Shoot]:
+    """Take a screenshot of the page in the light and in the dark theme; fails at the end if people are kept out."""
+    found: list[str] = []
 
     def take(page: Page, name: str) -> None:
         ARTEFACTS.mkdir(exist_ok=True)
         for suffix, theme in reversed(THEMES.items()):
-            change = "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme})"
+            change = "theme => window.jupyterapp.commands.execute('apputils:change-theme', {theme}).then(() => null)"
             page.evaluate(change, theme)
             expected = "true" if suffix == "light" else "false"
             page.wait_for_selector(f'body[data-jp-theme-light="{expected}"]', state="attached")
             page.wait_for_timeout(300)
             page.screenshot(path=ARTEFACTS / f"{name}-{suffix}.png")
+            found.extend(f"{name}, {suffix}: {barrier}" for barrier in barriers(page, axe))
 
-    return take
+    yield take
+    assert not found, "\n".join(found)
 
 
 DROP = """([selector, files]) => {

@@ -2,11 +2,12 @@
 
 import json
 import re
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from lab_in_browser import Lab, Shoot
 from platform_through_lab import CHAT_MODEL, READY_MS, call, execute, shown, training_data, upload
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 STARTED_MS = 300_000
 """Longest wait for the first step: the trainer's environment may have to be set up."""
@@ -95,6 +96,41 @@ def test_a_clone_begins_with_the_same_settings(page: Page, lab: Lab) -> None:
         expect(form.get_by_label(label, exact=True)).to_have_value(value)
 
 
+def test_earlier_lines_of_the_log_come_in_above_what_is_read(page: Page, lab: Lab) -> None:
+    def log(route: Route) -> None:
+        tail = int(parse_qs(urlsplit(route.request.url).query)["tail_bytes"][0])
+        route.fulfill(content_type="text/plain", body=whole[-tail:])
+
+    # Lines of several lengths, which wrap into several heights.
+    whole = "".join(f"line {number} {'x' * (number * 37 % 400)}\n" for number in range(2_000))
+    file_id = upload(lab, "log.jsonl", training_data(PAIRS), "fine-tune")
+    job = call(lab, "/v1/fine_tuning/jobs", {"model": CHAT_MODEL, "training_file": file_id})
+    call(lab, f"/v1/fine_tuning/jobs/{job['id']}/cancel", {})
+    page.route(re.compile(r"/logs\?.*tail_bytes="), log)
+    execute(page, "perijove:open-job", ids=[job["id"]])
+    lines = shown(page, ".jp-PerijoveLog-lines")
+    expect(lines).to_contain_text("line 1999")
+    lines.focus()
+    lines.press("Home")
+    expect(lines.get_by_role("button", name="Load earlier lines")).to_be_in_viewport()
+    before = lines.evaluate(SECOND_PIECE)
+    assert not before["text"].startswith("line 1 ")
+    lines.get_by_role("button", name="Load earlier lines").click()
+    expect(lines).to_contain_text("line 0 ")
+    after = lines.evaluate(FIND_PIECE, before["text"])
+    assert abs(after - before["top"]) < 1
+    text = "".join(f"{piece}\n" for piece in lines.locator("pre").all_text_contents())
+    assert text == whole
+    expect(lines.get_by_role("button", name="Load earlier lines")).to_have_count(0)
+
+
+SECOND_PIECE = """lines => {
+    const piece = lines.querySelectorAll('pre')[1];
+    return {text: piece.textContent, top: piece.getBoundingClientRect().top};
+}"""
+FIND_PIECE = """(lines, text) =>
+    [...lines.querySelectorAll('pre')].find(piece => piece.textContent === text).getBoundingClientRect().top
+"""
 RUN_IN_KERNEL = """async ([path, code]) => {
     const panels = [...window.jupyterapp.shell.widgets('main')];
     const { sessionContext } = panels.find(panel => panel.context?.path === path);
@@ -125,6 +161,7 @@ def test_a_dataframe_of_the_notebook_becomes_the_training_file(page: Page, lab: 
     form.get_by_role("button", name="Take a DataFrame of frames.ipynb…").click()
     form.get_by_role("list", name="DataFrames").get_by_role("button", name="words").click()
     expect(form).to_contain_text("words is uploaded.", timeout=READY_MS)
+    expect(form.get_by_label("Training file", exact=True).locator("option:checked")).to_contain_text("words.jsonl")
     chosen = form.get_by_label("Training file", exact=True).input_value()
     assert call(lab, f"/v1/files/{chosen}")["filename"] == "words.jsonl"
     shoot(page, "job-form-dataframe")

@@ -1,12 +1,14 @@
 """The Models section: load and unload, names, forms with errors beside the field, code, confirmation."""
 
 import importlib.util
+import json
+import re
 from pathlib import Path
 
 import pytest
-from lab_in_browser import Lab, Shoot
+from lab_in_browser import Lab, Shoot, await_lab
 from platform_through_lab import call, execute
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 
 CHAT_MODEL = "SmolLM2-135M-Instruct"
 LOAD_MS = 120_000
@@ -98,14 +100,76 @@ def test_delete_asks_first(page: Page, registered: str, shoot: Shoot) -> None:
     expect(row(page, registered)).to_have_count(0)
 
 
-def test_code_is_inserted_into_the_notebook(page: Page, shoot: Shoot) -> None:
-    execute(page, "notebook:create-new", kernelName="python3")
-    page.wait_for_selector(".jp-NotebookPanel .jp-Cell")
+def test_a_path_is_picked_in_the_file_browser(page: Page, lab: Lab) -> None:
+    folder = lab.root / "weights"
+    folder.mkdir()
+    (folder / "tiny.gguf").write_bytes(b"GGUF")
+    (folder / "notes.txt").write_text("")
+    page.locator('[data-command="perijove:register-model"]').first.click()
+    form = page.locator(".jp-PerijoveForm")
+    form.locator("input[name=id]").fill("tiny")
+    # Lab puts the focus into a dialog when it has been rendered.
+    expect(form.locator("input[name=path], input[name=id]").and_(page.locator(":focus"))).to_have_count(1)
+    form.get_by_role("button", name="Browse…").focus()
+    page.keyboard.press("Enter")
+    files = page.locator(".jp-Open-Dialog .jp-DirListing-item")
+    files.filter(has_text="weights").dblclick()
+    expect(files).to_have_text([re.compile("tiny.gguf")])
+    files.first.click()
+    page.locator(".jp-Dialog .jp-mod-accept").click()
+    path = form.locator("input[name=path]")
+    expect(path).to_have_value(str(folder / "tiny.gguf"))
+    expect(path).to_be_focused()
+    expect(form.locator("input[name=id]")).to_have_value("tiny")
+    page.locator(".jp-Dialog .jp-mod-accept").click()
+    expect(form.locator(".jp-PerijoveField-error")).to_contain_text("cannot be registered")
+
+
+def test_a_platform_elsewhere_offers_no_files_of_this_machine(page: Page, lab: Lab) -> None:
+    def elsewhere(route: Route) -> None:
+        status = route.fetch()
+        route.fulfill(response=status, json=status.json() | {"embedded": False})
+
+    page.route("**/perijove/status", elsewhere)
+    page.goto(lab.url)
+    await_lab(page)
+    page.locator('.lm-TabBar-tab[data-id="perijove-panel"]').click()
+    page.locator('[data-command="perijove:register-model"]').first.click()
+    form = page.locator(".jp-PerijoveForm")
+    expect(form.locator("input[name=path]")).to_be_visible()
+    expect(form.get_by_role("button", name="Browse…")).to_have_count(0)
+
+
+def test_code_is_inserted_into_the_notebook(page: Page, lab: Lab, shoot: Shoot) -> None:
+    (lab.root / "long.ipynb").write_text(json.dumps(notebook(["x = 1\n" * 30] * 30)))
+    execute(page, "docmanager:open", path="long.ipynb")
+    expect(page.locator(".jp-NotebookPanel .jp-Cell").first).to_be_visible()
+    for _ in range(20):
+        execute(page, "notebook:move-cursor-down")
+    row(page, CHAT_MODEL).dblclick()
+    expect(page.locator(".jp-NotebookPanel")).to_be_hidden()
     menu(page, row(page, CHAT_MODEL), "Insert code into the notebook", "Python client")
-    cell = page.locator(".jp-NotebookPanel .jp-Cell").first
-    expect(cell).to_contain_text("perijove.client()")
+    cell = page.locator(".jp-NotebookPanel .jp-Cell", has_text="perijove.client()")
+    expect(cell).to_have_class(re.compile("jp-mod-active"))
+    expect(cell).to_be_in_viewport(ratio=1)
     expect(cell).to_contain_text(CHAT_MODEL)
     shoot(page, "inserted-code")
+
+
+def test_code_makes_a_notebook_where_none_is_open(page: Page) -> None:
+    menu(page, row(page, CHAT_MODEL), "Insert code into the notebook", "curl")
+    cells = page.locator(".jp-NotebookPanel .jp-Cell")
+    expect(cells).to_have_count(1, timeout=30_000)
+    expect(cells).to_contain_text("/v1/chat/completions")
+    expect(cells).to_have_class(re.compile("jp-mod-active"))
+
+
+def notebook(sources: list[str]) -> dict[str, object]:
+    """A notebook of code cells."""
+    empty = {"cell_type": "code", "metadata": {}, "execution_count": None, "outputs": []}
+    cells = [empty | {"id": f"cell-{number}", "source": source} for number, source in enumerate(sources)]
+    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    return {"nbformat": 4, "nbformat_minor": 5, "metadata": {"kernelspec": kernel}, "cells": cells}
 
 
 def test_a_row_can_be_dragged_into_a_notebook(page: Page) -> None:

@@ -1,5 +1,6 @@
 import { URLExt } from '@jupyterlab/coreutils';
 import { ServerConnection } from '@jupyterlab/services';
+import { TranslationBundle } from '@jupyterlab/translation';
 
 import { ApiError, isAbort } from './errors';
 import { EventStream } from './events';
@@ -14,8 +15,11 @@ const API = 'perijove/api';
 
 /** Speaks to the platform through Jupyter, with Jupyter's own identity. */
 export class PerijoveClient implements IPerijoveClient {
-  constructor(private readonly _settings: ServerConnection.ISettings) {
-    this.status = new PlatformStatus((path, method) => this._jupyter(path, method));
+  constructor(
+    private readonly _settings: ServerConnection.ISettings,
+    private readonly _trans: TranslationBundle
+  ) {
+    this.status = new PlatformStatus((path, method) => this._jupyter(path, method), _trans);
     this.events = new EventStream(this, this.status);
     this.uploads = new Uploads(this);
   }
@@ -89,10 +93,10 @@ export class PerijoveClient implements IPerijoveClient {
       );
     } catch (error) {
       if (request.signal?.aborted || isAbort(error)) {
-        throw new DOMException('The request was given up.', 'AbortError');
+        throw new DOMException('', 'AbortError');
       }
       throw new ApiError(
-        'The Jupyter server does not answer. Is it still running?',
+        this._trans.__('The Jupyter server does not answer. Is it still running?'),
         0,
         null,
         'no_answer'

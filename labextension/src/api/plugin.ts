@@ -1,4 +1,5 @@
 import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 
 import { PerijoveClient } from './client';
 import { IPerijoveClient } from './tokens';
@@ -8,7 +9,11 @@ export const clientPlugin: JupyterFrontEndPlugin<IPerijoveClient> = {
   id: '@perijove/labextension:client',
   description: 'Provides the connection to the Perijove platform.',
   autoStart: true,
+  optional: [ITranslator],
   provides: IPerijoveClient,
-  activate: (app: JupyterFrontEnd): IPerijoveClient =>
-    new PerijoveClient(app.serviceManager.serverSettings)
+  activate: (app: JupyterFrontEnd, translator: ITranslator | null): IPerijoveClient =>
+    new PerijoveClient(
+      app.serviceManager.serverSettings,
+      (translator ?? nullTranslator).load('perijove')
+    )
 };

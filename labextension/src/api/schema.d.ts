@@ -1669,7 +1669,7 @@ export interface components {
              * Status
              * @enum {string}
              */
-            status: "validating_files" | "queued" | "running" | "succeeded" | "failed" | "cancelled";
+            status: "validating_files" | "queued" | "running" | "pausing" | "paused" | "succeeded" | "failed" | "cancelled";
             /** Suffix */
             suffix: string | null;
             /** Trained Tokens */
@@ -2925,7 +2925,7 @@ export interface components {
         };
         /**
          * Progress
-         * @description How much of a pull is done; `total_bytes` is unknown while a package is fetched.
+         * @description How much of a pull is done.
          */
         perijove_platform__models__schemas__Progress: {
             /** Bytes */
@@ -3726,6 +3726,7 @@ export interface operations {
             query?: {
                 follow?: boolean;
                 tail?: number | null;
+                tail_bytes?: number | null;
             };
             header?: never;
             path: {

@@ -1,3 +1,4 @@
+import { TranslationBundle } from '@jupyterlab/translation';
 import { PromiseDelegate } from '@lumino/coreutils';
 import { ISignal, Signal } from '@lumino/signaling';
 
@@ -14,7 +15,10 @@ const LONGEST_WAIT = 30_000;
 
 /** Follows the platform: asks until it is ready, and then only when somebody has reason to doubt it. */
 export class PlatformStatus implements IStatusSource {
-  constructor(private readonly _send: (path: string, method: string) => Promise<Response>) {}
+  constructor(
+    private readonly _send: (path: string, method: string) => Promise<Response>,
+    private readonly _trans: TranslationBundle
+  ) {}
 
   get current(): IPlatformStatus | null {
     return this._current;
@@ -85,10 +89,12 @@ export class PlatformStatus implements IStatusSource {
       return {
         state: 'unreachable',
         reason: missing
-          ? 'The Jupyter server does not have the Perijove extension.'
+          ? this._trans.__('The Jupyter server does not have the Perijove extension.')
           : errorText(error),
         remedy: missing
-          ? 'Install perijove into the environment of the Jupyter server, and start the server again.'
+          ? this._trans.__(
+              'Install perijove into the environment of the Jupyter server, and start the server again.'
+            )
           : null,
         embedded: false,
         version: null,

@@ -138,7 +138,7 @@ function Settings(props: IChatViewProps): JSX.Element {
         </label>
         <button
           type="button"
-          className="jp-mod-styled"
+          className="jp-PerijoveButton"
           disabled={session.messages.length === 0}
           onClick={() => session.clear()}
         >

@@ -64,7 +64,7 @@ export function Composer(props: IComposerProps): JSX.Element {
           <button
             key="stop"
             type="button"
-            className="jp-mod-styled jp-mod-warn"
+            className="jp-PerijoveButton jp-mod-warn"
             onClick={() => {
               onStop();
               field.current?.focus();
@@ -76,7 +76,7 @@ export function Composer(props: IComposerProps): JSX.Element {
           <button
             key="send"
             type="submit"
-            className="jp-mod-styled jp-mod-accept"
+            className="jp-PerijoveButton jp-mod-accept"
             disabled={!ready}
           >
             {trans.__('Send')}

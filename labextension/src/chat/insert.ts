@@ -1,10 +1,4 @@
-import type { INotebookTracker } from '@jupyterlab/notebook';
-
-/** A piece of an answer as a notebook keeps it. */
-export interface ICellText {
-  readonly type: 'code' | 'markdown';
-  readonly source: string;
-}
+import type { ICellText } from '../core';
 
 /**
  * An answer as cells: fenced Python becomes code, the rest stays Markdown.
@@ -25,29 +19,4 @@ export function toCells(answer: string): readonly ICellText[] {
   }
   add('markdown', answer.slice(from));
   return cells;
-}
-
-/**
- * Put an answer below the active cell of the current notebook.
- *
- * @returns the notebook's name, or null when none is open
- */
-export async function insertAnswer(
-  notebooks: INotebookTracker | null,
-  answer: string
-): Promise<string | null> {
-  const panel = notebooks?.currentWidget;
-  if (!panel) {
-    return null;
-  }
-  const { NotebookActions } = await import('@jupyterlab/notebook');
-  const notebook = panel.content;
-  for (const cell of toCells(answer)) {
-    NotebookActions.insertBelow(notebook);
-    if (cell.type === 'markdown') {
-      NotebookActions.changeCellType(notebook, 'markdown');
-    }
-    notebook.activeCell?.model.sharedModel.setSource(cell.source);
-  }
-  return panel.title.label;
 }

@@ -8,7 +8,7 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { UUID } from '@lumino/coreutils';
 
 import { IPerijoveClient } from '../api';
-import { IDetailRegistry, perijoveIcon } from '../core';
+import { IDetailRegistry, NotebookWriter, perijoveIcon } from '../core';
 import { ChatStorage } from './storage';
 import type { IChatStart } from './widget';
 
@@ -47,7 +47,13 @@ export const chatPlugin: JupyterFrontEndPlugin<void> = {
         const { ChatWidget } = await import(/* webpackChunkName: "tabs" */ './widget');
         const start = starts.get(id) ?? {};
         starts.delete(id);
-        return new ChatWidget(id, start, { client, rendermime, notebooks, storage, trans });
+        return new ChatWidget(id, start, {
+          client,
+          rendermime,
+          notebooks: new NotebookWriter(app, notebooks),
+          storage,
+          trans
+        });
       }
     });
     app.commands.addCommand(CHAT, {

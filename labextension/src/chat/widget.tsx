@@ -1,14 +1,20 @@
 import { Notification } from '@jupyterlab/apputils';
-import type { INotebookTracker } from '@jupyterlab/notebook';
 import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { IModel, IObject, IPerijoveClient } from '../api';
-import { copyText, ObjectListModel, PlatformGate, useSignals } from '../core';
+import {
+  attempt,
+  copyText,
+  NotebookWriter,
+  ObjectListModel,
+  PlatformGate,
+  useSignals
+} from '../core';
 import { ChatView, IModelChoice } from './ChatView';
-import { insertAnswer } from './insert';
+import { toCells } from './insert';
 import { ChatSession } from './session';
 import { ChatStorage } from './storage';
 import { answersOf } from './stream';
@@ -26,7 +32,7 @@ interface INamed extends IObject {
 export interface IChatContext {
   readonly client: IPerijoveClient;
   readonly rendermime: IRenderMimeRegistry;
-  readonly notebooks: INotebookTracker | null;
+  readonly notebooks: NotebookWriter;
   readonly storage: ChatStorage;
   readonly trans: TranslationBundle;
 }
@@ -138,14 +144,16 @@ function Chat(props: IChatProps): JSX.Element {
   useSignals(models.changed, stores.changed);
   const copy = React.useCallback((text: string) => copyText(text, trans), [trans]);
   const insert = React.useCallback(
-    async (text: string) => {
-      const notebook = await insertAnswer(notebooks, text);
-      if (notebook === null) {
-        Notification.warning(trans.__('Open a notebook first, then insert the answer into it.'));
-      } else {
-        Notification.success(trans.__('Inserted into %1.', notebook), { autoClose: 3000 });
-      }
-    },
+    (text: string) =>
+      void attempt(
+        trans.__('The answer was not inserted.'),
+        async () => {
+          if ((await notebooks.insert(toCells(text))) === null) {
+            Notification.warning(trans.__('There are no notebooks here. Copy the answer instead.'));
+          }
+        },
+        trans
+      ),
     [notebooks, trans]
   );
   const choices = React.useMemo(() => chatModels(models.items), [models.items]);

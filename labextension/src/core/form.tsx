@@ -1,9 +1,10 @@
-import { Dialog, showDialog } from '@jupyterlab/apputils';
+import { Dialog } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { HTMLSelect, ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { ApiError, errorText } from '../api';
+import { attempt } from './notifications';
 
 /** One field of a form. */
 export interface IFormField {
@@ -14,6 +15,14 @@ export interface IFormField {
   readonly required?: boolean;
   /** What may be chosen; a text field without. */
   readonly options?: readonly { readonly value: string; readonly label: string }[];
+  /** A button beside the field that asks for its value in a dialog of its own. */
+  readonly picker?: IPicker;
+}
+
+export interface IPicker {
+  readonly label: string;
+  /** @returns the value, or null to leave it as it was */
+  readonly pick: () => Promise<string | null>;
 }
 
 export type FormValues = Readonly<Record<string, string>>;
@@ -33,17 +42,30 @@ export interface IFormDialog {
 export async function showForm(form: IFormDialog, trans: TranslationBundle): Promise<boolean> {
   let values: FormValues = form.values ?? {};
   let errors: FormValues = {};
+  let focus = '[aria-invalid="true"], input, select';
   for (;;) {
-    const body = new FormBody(form.fields, values, errors);
-    const result = await showDialog({
+    let picking: IFormField | null = null;
+    const body = new FormBody(form.fields, values, errors, field => {
+      picking = field;
+      values = body.getValue();
+      dialog.reject();
+    });
+    const dialog = new Dialog({
       title: form.title,
       body,
-      focusNodeSelector: '[aria-invalid="true"], input, select',
+      focusNodeSelector: focus,
       buttons: [
         Dialog.cancelButton({ label: trans.__('Cancel') }),
         Dialog.okButton({ label: form.submitLabel })
       ]
     });
+    const result = await dialog.launch();
+    if (picking !== null) {
+      // Lab shows one dialog at a time, so the form comes back after the picker.
+      values = await picked(picking, values, trans);
+      focus = `[name="${(picking as IFormField).name}"]`;
+      continue;
+    }
     if (!result.button.accept || !result.value) {
       return false;
     }
@@ -59,6 +81,23 @@ export async function showForm(form: IFormDialog, trans: TranslationBundle): Pro
       errors = { [place(form, error)]: errorText(error) };
     }
   }
+}
+
+/** The values with the one that a person has picked for a field. */
+async function picked(
+  field: IFormField,
+  values: FormValues,
+  trans: TranslationBundle
+): Promise<FormValues> {
+  let value: string | null = null;
+  await attempt(
+    trans.__('Nothing could be chosen.'),
+    async () => {
+      value = (await field.picker?.pick()) ?? null;
+    },
+    trans
+  );
+  return value === null ? values : { ...values, [field.name]: value };
 }
 
 /** The name under which an error that belongs to no field is kept. */
@@ -87,7 +126,8 @@ class FormBody extends ReactWidget implements Dialog.IBodyWidget<FormValues> {
   constructor(
     private readonly _fields: readonly IFormField[],
     values: FormValues,
-    private readonly _errors: FormValues
+    private readonly _errors: FormValues,
+    private readonly _onPick: (field: IFormField) => void
   ) {
     super();
     this.addClass('jp-PerijoveForm');
@@ -117,6 +157,7 @@ class FormBody extends ReactWidget implements Dialog.IBodyWidget<FormValues> {
             onChange={value => {
               this._values[field.name] = value;
             }}
+            onPick={() => this._onPick(field)}
           />
         ))}
       </>
@@ -131,6 +172,7 @@ interface IFieldProps {
   readonly value: string;
   readonly error: string | undefined;
   readonly onChange: (value: string) => void;
+  readonly onPick: () => void;
 }
 
 function Field(props: IFieldProps): React.ReactElement {
@@ -156,14 +198,27 @@ function Field(props: IFieldProps): React.ReactElement {
           ))}
         </HTMLSelect>
       ) : (
-        <input
-          {...shared}
-          type="text"
-          placeholder={field.placeholder}
-          spellCheck={false}
-          autoComplete="off"
-          onChange={event => props.onChange(event.target.value)}
-        />
+        <div className="jp-PerijoveField-entry">
+          <input
+            {...shared}
+            type="text"
+            placeholder={field.placeholder}
+            spellCheck={false}
+            autoComplete="off"
+            onChange={event => props.onChange(event.target.value)}
+          />
+          {field.picker && (
+            <button
+              type="button"
+              className="jp-PerijoveButton"
+              onClick={props.onPick}
+              // Dialogs of Lab keep the press of Enter from buttons in their body.
+              onKeyUp={event => event.key === 'Enter' && props.onPick()}
+            >
+              {field.picker.label}
+            </button>
+          )}
+        </div>
       )}
       <div id={`${id}-help`}>
         {error && (

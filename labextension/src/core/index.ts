@@ -8,6 +8,7 @@ export * from './form';
 export * from './format';
 export * from './icons';
 export * from './list';
+export * from './notebooks';
 export * from './notifications';
 export * from './PlatformGate';
 export * from './preferences';

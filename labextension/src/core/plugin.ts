@@ -6,6 +6,7 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { IPerijoveClient } from '../api';
 import { addCoreCommands } from './commands';
 import { DetailRegistry, IDetailRegistry } from './detail';
+import { NotebookWriter } from './notebooks';
 import { IPerijovePreferences, Preferences } from './preferences';
 import { ISnippets, Snippets } from './snippets';
 
@@ -50,7 +51,11 @@ export const snippetsPlugin: JupyterFrontEndPlugin<ISnippets> = {
     notebooks: INotebookTracker | null,
     translator: ITranslator | null
   ): ISnippets =>
-    new Snippets(notebooks, preferences, (translator ?? nullTranslator).load('perijove'))
+    new Snippets(
+      new NotebookWriter(app, notebooks),
+      preferences,
+      (translator ?? nullTranslator).load('perijove')
+    )
 };
 
 /** Provides tabs for objects and the commands that all kinds share. */

@@ -1,9 +1,10 @@
 import { Clipboard, Notification } from '@jupyterlab/apputils';
-import type { INotebookTracker, NotebookPanel } from '@jupyterlab/notebook';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { Token } from '@lumino/coreutils';
 import { DisposableDelegate, IDisposable } from '@lumino/disposable';
 
+import { NotebookWriter } from './notebooks';
+import { attempt } from './notifications';
 import { IPerijovePreferences, SnippetFlavour } from './preferences';
 
 /** Writes the code that works with one object, in each flavour. */
@@ -14,7 +15,7 @@ export interface ISnippets {
   add(kind: string, maker: SnippetMaker): IDisposable;
   /** The code, in the flavour of the settings unless told. */
   text(kind: string, id: string, flavour?: SnippetFlavour): string;
-  /** Put the code into a new cell below the active one of the current notebook; without a notebook, into the clipboard. */
+  /** Put the code into a cell of the current notebook, or of a new one, and show it; where Lab has no notebooks, into the clipboard. */
   insert(kind: string, id: string, flavour?: SnippetFlavour): Promise<void>;
 }
 
@@ -25,7 +26,7 @@ export const ISnippets = new Token<ISnippets>(
 
 export class Snippets implements ISnippets {
   constructor(
-    private readonly _notebooks: INotebookTracker | null,
+    private readonly _notebooks: NotebookWriter,
     private readonly _preferences: IPerijovePreferences,
     private readonly _trans: TranslationBundle
   ) {}
@@ -42,32 +43,21 @@ export class Snippets implements ISnippets {
 
   async insert(kind: string, id: string, flavour?: SnippetFlavour): Promise<void> {
     const code = this.text(kind, id, flavour);
-    const panel = this._notebooks?.currentWidget;
-    if (panel) {
-      await insertCell(panel, code);
-      return;
-    }
-    Clipboard.copyToSystem(code);
-    Notification.info(this._trans.__('No notebook is open: the code is in the clipboard instead.'));
+    await attempt(
+      this._trans.__('The code was not inserted.'),
+      async () => {
+        if ((await this._notebooks.insert([{ type: 'code', source: code }])) === null) {
+          Clipboard.copyToSystem(code);
+          Notification.info(
+            this._trans.__('There are no notebooks here: the code is in the clipboard instead.')
+          );
+        }
+      },
+      this._trans
+    );
   }
 
   private readonly _makers = new Map<string, SnippetMaker>();
-}
-
-async function insertCell(panel: NotebookPanel, code: string): Promise<void> {
-  const { NotebookActions } = await import('@jupyterlab/notebook');
-  const notebook = panel.content;
-  const active = notebook.activeCell;
-  // An empty code cell is what a person left for it.
-  if (
-    !active ||
-    active.model.type !== 'code' ||
-    active.model.sharedModel.getSource().trim() !== ''
-  ) {
-    NotebookActions.insertBelow(notebook);
-  }
-  notebook.activeCell?.model.sharedModel.setSource(code);
-  panel.activate();
 }
 
 /** Python that begins with `client`, the OpenAI client of the platform. */

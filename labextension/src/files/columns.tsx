@@ -10,7 +10,7 @@ export function fileColumns(trans: TranslationBundle): readonly IColumn<IFile>[]
     {
       id: 'name',
       title: trans.__('Name'),
-      width: 'minmax(90px, 1fr)',
+      width: 'minmax(70px, 1fr)',
       value: file => file.filename,
       render: file => <span title={`${file.filename}\n${file.id}`}>{file.filename}</span>
     },
@@ -25,7 +25,7 @@ export function fileColumns(trans: TranslationBundle): readonly IColumn<IFile>[]
     {
       id: 'size',
       title: trans.__('Size'),
-      width: '64px',
+      width: '60px',
       align: 'end',
       value: file => file.bytes,
       render: file => formatBytes(file.bytes)
@@ -33,7 +33,7 @@ export function fileColumns(trans: TranslationBundle): readonly IColumn<IFile>[]
     {
       id: 'created',
       title: trans.__('Added'),
-      width: '88px',
+      width: '76px',
       value: file => file.created_at,
       render: file => <RelativeTime at={file.created_at} />
     }

@@ -12,7 +12,7 @@ import {
 
 import { IFile, IPerijoveClient, IUploads } from '../api';
 import { IDetailRegistry, IPerijovePreferences, ISnippets, ObjectListModel } from '../core';
-import { IPerijovePanel } from '../sidebar';
+import { addObjectKind, IPerijovePanel } from '../sidebar';
 import { FilesApi } from './api';
 import { addFileCommands, FILE_COMMANDS, IFileContext } from './commands';
 import { fileSnippets } from './snippets';
@@ -47,52 +47,58 @@ export const filesPlugin: JupyterFrontEndPlugin<void> = {
       trans
     };
     addFileCommands(context);
-    notifySelection(context);
     client.uploads.changed.connect(uploads => takeResults(uploads, model), model);
-    snippets.add('file', fileSnippets);
-    details.add({
-      kind: 'file',
-      icon: fileIcon,
-      label: id => id,
-      create: async id =>
-        (await import(/* webpackChunkName: "tabs" */ './detail')).createDetail(context, client, id)
+    const host = { commands, panel, details, snippets, palette, trans };
+    addObjectKind(host, {
+      model,
+      followers: Object.values(FILE_COMMANDS),
+      palette: [FILE_COMMANDS.upload, FILE_COMMANDS.refresh],
+      snippets: fileSnippets,
+      detail: {
+        kind: 'file',
+        icon: fileIcon,
+        label: id => id,
+        create: async id =>
+          (await import(/* webpackChunkName: "tabs" */ './detail')).createDetail(
+            context,
+            client,
+            id
+          )
+      },
+      section: {
+        id: 'perijove-files',
+        title: trans.__('Files'),
+        rank: 20,
+        toolbar: [
+          {
+            command: FILE_COMMANDS.fineTune,
+            icon: runIcon,
+            label: trans.__('Fine-tune with the selected file')
+          },
+          {
+            command: FILE_COMMANDS.addToStore,
+            icon: searchIcon,
+            label: trans.__('Add the selected file to a vector store')
+          },
+          {
+            command: FILE_COMMANDS.download,
+            icon: downloadIcon,
+            label: trans.__('Download the selected files')
+          },
+          {
+            command: FILE_COMMANDS.remove,
+            icon: deleteIcon,
+            label: trans.__('Delete the selected files')
+          },
+          { command: FILE_COMMANDS.upload, icon: fileUploadIcon, label: trans.__('Upload files') }
+        ],
+        create: async () =>
+          (await import(/* webpackChunkName: "sections" */ './section')).createSection(
+            context,
+            snippets
+          )
+      }
     });
-    panel.addSection({
-      id: 'perijove-files',
-      title: trans.__('Files'),
-      rank: 20,
-      toolbar: [
-        {
-          command: FILE_COMMANDS.fineTune,
-          icon: runIcon,
-          label: trans.__('Fine-tune with the selected file')
-        },
-        {
-          command: FILE_COMMANDS.addToStore,
-          icon: searchIcon,
-          label: trans.__('Add the selected file to a vector store')
-        },
-        {
-          command: FILE_COMMANDS.download,
-          icon: downloadIcon,
-          label: trans.__('Download the selected files')
-        },
-        {
-          command: FILE_COMMANDS.remove,
-          icon: deleteIcon,
-          label: trans.__('Delete the selected files')
-        },
-        { command: FILE_COMMANDS.upload, icon: fileUploadIcon, label: trans.__('Upload files') }
-      ],
-      create: async () =>
-        (await import(/* webpackChunkName: "sections" */ './section')).createSection(
-          context,
-          snippets
-        )
-    });
-    for (const command of [FILE_COMMANDS.upload, FILE_COMMANDS.refresh]) {
-      palette?.addItem({ command, category: trans.__('Perijove') });
-    }
   }
 };
 
@@ -106,13 +112,4 @@ function takeResults(uploads: IUploads, model: ObjectListModel<IFile>): void {
       uploads.dismiss(task);
     }
   }
-}
-
-/** Buttons look at their commands again when the selection or the list has changed. */
-function notifySelection({ commands, model }: IFileContext): void {
-  const notify = (): void => {
-    Object.values(FILE_COMMANDS).forEach(command => commands.notifyCommandChanged(command));
-  };
-  model.changed.connect(notify, model);
-  model.selection.changed.connect(notify, model);
 }

@@ -1,8 +1,8 @@
-import { HTMLSelect, ReactWidget } from '@jupyterlab/ui-components';
+import { HTMLSelect } from '@jupyterlab/ui-components';
 import { Widget } from '@lumino/widgets';
 import * as React from 'react';
 
-import { attempt, ISnippets, ObjectList, useSignals } from '../core';
+import { asSection, attempt, ISnippets, ObjectList, useSignals } from '../core';
 import { fileColumns } from './columns';
 import { FILE_COMMANDS, IFileContext } from './commands';
 import { droppedFiles } from './dropped';
@@ -22,9 +22,7 @@ const ROW_COMMANDS = [
 
 /** The list of files in the side bar, onto which files can be dropped. */
 export function createSection(context: IFileContext, snippets: ISnippets): Widget {
-  const widget = ReactWidget.create(<FilesSection context={context} snippets={snippets} />);
-  widget.addClass('jp-PerijoveSection-content');
-  return widget;
+  return asSection(<FilesSection context={context} snippets={snippets} />);
 }
 
 interface IProps {

@@ -7,11 +7,19 @@ import { ICheckpoint } from './types';
 /** What the job has saved on its way. */
 export function Checkpoints(props: {
   checkpoints: readonly ICheckpoint[];
+  /** Whether no more will come. */
+  ended: boolean;
   trans: TranslationBundle;
 }): JSX.Element {
-  const { checkpoints, trans } = props;
+  const { checkpoints, ended, trans } = props;
   if (checkpoints.length === 0) {
-    return <p className="jp-PerijoveJob-none">{trans.__('No checkpoint has been saved yet.')}</p>;
+    return (
+      <p className="jp-PerijoveJob-none">
+        {ended
+          ? trans.__('No checkpoint was saved.')
+          : trans.__('No checkpoint has been saved yet.')}
+      </p>
+    );
   }
   const metric = (checkpoint: ICheckpoint, name: string) => {
     const value = checkpoint.metrics[name];

@@ -1,6 +1,7 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
+import { errorText } from '../api';
 import { IDataFrame } from './dataframes';
 
 /** The DataFrames of a notebook's kernel. */
@@ -27,7 +28,7 @@ export function FrameField(props: {
     try {
       await run();
     } catch (error) {
-      setStatus(error instanceof Error ? error.message : String(error));
+      setStatus(errorText(error) || trans.__('This kernel does not evaluate Python expressions.'));
     }
   };
   const look = () =>
@@ -44,7 +45,7 @@ export function FrameField(props: {
 
   return (
     <div className="jp-PerijoveEdit-frames">
-      <button type="button" className="jp-mod-styled" onClick={() => void look()}>
+      <button type="button" className="jp-PerijoveButton" onClick={() => void look()}>
         {trans.__('Take a DataFrame of %1…', source.notebook)}
       </button>
       <span role="status">{status}</span>
@@ -52,7 +53,11 @@ export function FrameField(props: {
         <ul aria-label={trans.__('DataFrames')}>
           {frames.map(frame => (
             <li key={frame.name}>
-              <button type="button" className="jp-mod-styled" onClick={() => void take(frame.name)}>
+              <button
+                type="button"
+                className="jp-PerijoveButton"
+                onClick={() => void take(frame.name)}
+              >
                 {frame.name}
               </button>{' '}
               {trans._n('%1 row', '%1 rows', frame.rows, frame.rows)} ({frame.columns.join(', ')})

@@ -51,7 +51,7 @@ function Detail(props: IJobDetailProps): JSX.Element {
         {model.error ? (
           <div role="alert" className="jp-PerijoveEdit-refused">
             {model.error}{' '}
-            <button type="button" className="jp-mod-styled" onClick={() => void model.load()}>
+            <button type="button" className="jp-PerijoveButton" onClick={() => void model.load()}>
               {trans.__('Try again')}
             </button>
           </div>
@@ -76,15 +76,19 @@ function Detail(props: IJobDetailProps): JSX.Element {
       <JobProgress job={job} trans={trans} />
       <Buttons job={job} actions={actions} trans={trans} />
       <Facts job={job} actions={actions} fileNames={fileNames} trans={trans} />
-      <Plots model={model} compared={compared} trans={trans} />
-      {comparison}
+      {(model.metrics.any || !isEnded(job.state)) && (
+        <>
+          <Plots model={model} compared={compared} trans={trans} />
+          {comparison}
+        </>
+      )}
       <section>
         <h3>{trans.__('Events')}</h3>
         <EventsTimeline events={model.events} trans={trans} />
       </section>
       <section>
         <h3>{trans.__('Checkpoints')}</h3>
-        <Checkpoints checkpoints={model.checkpoints} trans={trans} />
+        <Checkpoints checkpoints={model.checkpoints} ended={isEnded(job.state)} trans={trans} />
       </section>
       <section>
         <h3>{trans.__('Log')}</h3>
@@ -102,7 +106,7 @@ interface IPartProps {
 
 function Buttons({ job, actions, trans }: IPartProps): JSX.Element {
   const button = (label: string, run: () => void, style = '') => (
-    <button type="button" className={`jp-mod-styled ${style}`} onClick={run}>
+    <button type="button" className={`jp-PerijoveButton ${style}`} onClick={run}>
       {label}
     </button>
   );

@@ -181,7 +181,7 @@ export function JobForm(props: IJobFormProps): JSX.Element {
         )}
       </details>
       <div className="jp-PerijoveEdit-buttons">
-        <button type="submit" className="jp-mod-styled jp-mod-accept" disabled={busy}>
+        <button type="submit" className="jp-PerijoveButton jp-mod-accept" disabled={busy}>
           {busy ? trans.__('Creating…') : trans.__('Start fine-tuning')}
         </button>
       </div>
@@ -229,7 +229,7 @@ function UploadField(props: {
         onChange={() => void onChange()}
         aria-label={label}
       />
-      <button type="button" className="jp-mod-styled" onClick={() => input.current?.click()}>
+      <button type="button" className="jp-PerijoveButton" onClick={() => input.current?.click()}>
         {label}
       </button>
       <span role="status">{status}</span>

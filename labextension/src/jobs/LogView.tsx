@@ -5,6 +5,9 @@ import * as React from 'react';
 import { findAll, IMatch } from './logBuffer';
 import { LogModel } from './logModel';
 
+/** Keys that leave the end of the log. */
+const UPWARDS = ['ArrowUp', 'PageUp', 'Home'];
+
 /** Lines that are rendered as one piece, so that an appended line renders few. */
 const BLOCK = 100;
 
@@ -112,22 +115,20 @@ function Lines(props: ILinesProps): JSX.Element {
   const { model, matches, current, query, wrap, follow, onFollow, trans } = props;
   const scroller = React.useRef<HTMLDivElement>(null);
   const { lines, first } = model;
-
-  React.useLayoutEffect(() => {
-    if (follow) {
-      scroller.current!.scrollTop = scroller.current!.scrollHeight;
-    }
-  });
   React.useEffect(() => {
     scroller.current?.querySelector('.jp-mod-current')?.scrollIntoView({ block: 'nearest' });
   }, [current, query]);
 
   return (
-    <div
-      ref={scroller}
+    <Scroller
+      element={scroller}
+      toEnd={follow}
       className={`jp-PerijoveLog-lines${wrap ? ' jp-mod-wrap' : ''}`}
+      role="region"
+      aria-label={trans.__('Lines of the log')}
       tabIndex={0}
       onWheel={event => event.deltaY < 0 && onFollow(false)}
+      onKeyDown={event => UPWARDS.includes(event.key) && onFollow(false)}
       onScroll={event => {
         const { scrollTop, scrollHeight, clientHeight } = event.currentTarget;
         if (!follow && scrollHeight - scrollTop - clientHeight < 2 && query === '') {
@@ -139,15 +140,16 @@ function Lines(props: ILinesProps): JSX.Element {
         <button
           type="button"
           className="jp-PerijoveLog-button"
+          disabled={model.loadingEarlier}
           onClick={() => {
             onFollow(false);
             model.loadEarlier();
           }}
         >
-          {trans.__('Load earlier lines')}
+          {model.loadingEarlier ? trans.__('Loading…') : trans.__('Load earlier lines')}
         </button>
       )}
-      {first > 0 && (
+      {model.cut && (
         <div className="jp-PerijoveLog-note">
           {trans.__('The beginning is not shown here. Download the log for all of it.')}
         </div>
@@ -169,7 +171,7 @@ function Lines(props: ILinesProps): JSX.Element {
           current={currentIn(matches, current, start, count)}
         />
       ))}
-    </div>
+    </Scroller>
   );
 }
 
@@ -180,13 +182,58 @@ interface IBlock {
   readonly text: string;
 }
 
-/** Lines in pieces whose borders do not move when lines are added or dropped. */
+interface IScrollerProps extends React.HTMLAttributes<HTMLDivElement> {
+  readonly element: React.RefObject<HTMLDivElement>;
+  /** Whether the end stays in view. */
+  readonly toEnd: boolean;
+}
+
+interface IPlace {
+  readonly node: HTMLElement;
+  readonly top: number;
+}
+
+/** Keeps what is in view where it is when lines come or go above it. */
+class Scroller extends React.Component<IScrollerProps> {
+  override getSnapshotBeforeUpdate(): IPlace | null {
+    const { scrollTop, children } = this.props.element.current!;
+    const pieces = [...children].filter(child => child instanceof HTMLPreElement);
+    // The first piece may change at its beginning.
+    const node =
+      pieces.slice(1).find(piece => piece.offsetTop + piece.offsetHeight > scrollTop) ?? pieces[0];
+    return node ? { node, top: node.offsetTop } : null;
+  }
+
+  override componentDidMount(): void {
+    this._place(null);
+  }
+
+  override componentDidUpdate(_: IScrollerProps, __: unknown, place: IPlace | null): void {
+    this._place(place);
+  }
+
+  override render(): React.ReactNode {
+    const { element, toEnd: _, ...attributes } = this.props;
+    return <div ref={element} {...attributes} />;
+  }
+
+  private _place(place: IPlace | null): void {
+    const scroller = this.props.element.current!;
+    if (this.props.toEnd) {
+      scroller.scrollTop = scroller.scrollHeight;
+    } else if (place?.node.isConnected) {
+      scroller.scrollTop += place.node.offsetTop - place.top;
+    }
+  }
+}
+
+/** Lines in pieces whose borders do not move when lines are added or dropped; the first, which may be cut, is alone. */
 function blocks(lines: readonly string[], first: number): IBlock[] {
   const made: IBlock[] = [];
   let start = 0;
   while (start < lines.length) {
-    const key = Math.floor((first + start) / BLOCK);
-    const end = Math.min(lines.length, (key + 1) * BLOCK - first);
+    const key = Math.floor((first + start - 1) / BLOCK);
+    const end = Math.min(lines.length, (key + 1) * BLOCK + 1 - first);
     made.push({ key, start, count: end - start, text: lines.slice(start, end).join('\n') });
     start = end;
   }

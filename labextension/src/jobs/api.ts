@@ -93,7 +93,8 @@ export class JobsApi implements IJobsApi {
     options: { readonly tail: number; readonly follow: boolean },
     signal: AbortSignal
   ): AsyncGenerator<string, void, void> {
-    const { body } = await this._client.raw(`${path(id)}/logs`, { query: options, signal });
+    const query = { tail_bytes: options.tail, follow: options.follow };
+    const { body } = await this._client.raw(`${path(id)}/logs`, { query, signal });
     const reader = body?.getReader();
     const decoder = new TextDecoder();
     try {

@@ -89,7 +89,7 @@ function readValue(content: IWithExpressions): string {
   const text = value?.data?.['text/plain'];
   if (value?.status !== 'ok' || text === undefined) {
     const reason = [value?.ename, value?.evalue].filter(Boolean).join(': ');
-    throw new KernelError(reason || 'This kernel does not evaluate Python expressions.');
+    throw new KernelError(reason);
   }
   return fromPythonString(text);
 }

@@ -17,6 +17,11 @@ export class LogBuffer {
     return this._open === '' ? this._lines : [...this._lines, shown(this._open)];
   }
 
+  /** The lines that have ended. */
+  get complete(): readonly string[] {
+    return this._lines;
+  }
+
   /** How many lines went out at the top because of the limit. */
   get dropped(): number {
     return this._dropped;
@@ -33,12 +38,6 @@ export class LogBuffer {
     this._lines = excess > 0 ? lines.slice(excess) : lines;
   }
 
-  clear(): void {
-    this._lines = [];
-    this._open = '';
-    this._dropped = 0;
-  }
-
   private _lines: readonly string[] = [];
   private _open = '';
   private _dropped = 0;
@@ -47,6 +46,20 @@ export class LogBuffer {
 function shown(line: string): string {
   const written = line.replace(/\r+$/, '');
   return written.slice(written.lastIndexOf('\r') + 1).slice(0, MAX_LINE_LENGTH);
+}
+
+/**
+ * Where `held` lies in `lines`, which may begin earlier and end later; -1 when it is not all there.
+ *
+ * The first of `held` may be the end of a line only.
+ */
+export function placeOf(held: readonly string[], lines: readonly string[]): number {
+  for (let at = lines.length - held.length; at >= 0; at--) {
+    if (held.every((line, i) => (i === 0 ? lines[at].endsWith(line) : lines[at + i] === line))) {
+      return at;
+    }
+  }
+  return -1;
 }
 
 /** Where a search finds something: line index, and from where in the line. */

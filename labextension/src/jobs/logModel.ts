@@ -1,6 +1,7 @@
 import { ISignal, Signal } from '@lumino/signaling';
 
-import { LogBuffer } from './logBuffer';
+import { errorText } from '../api/errors';
+import { LogBuffer, placeOf } from './logBuffer';
 
 /** Opens the log `tail` bytes before its end; the pieces come until it ends or `signal` is aborted. */
 export type OpenLog = (
@@ -15,8 +16,45 @@ const LONGEST_TAIL = 4 * 1024 * 1024;
 /** Collected pieces are shown at most this often, in milliseconds. */
 const INTERVAL = 100;
 
+/** One request for the log and what has come of it. */
+class Reading {
+  /** @param earlier - whether it is to bring lines before those held */
+  constructor(
+    readonly tail: number,
+    readonly earlier: boolean
+  ) {}
+
+  readonly abort = new AbortController();
+  readonly buffer = new LogBuffer();
+  /** Why it ended too soon, or null. */
+  error: string | null = null;
+  ended = false;
+  /** The number of the first line that came; a line keeps its number from one reading to the next. */
+  origin = 0;
+  /** Bytes. */
+  received = 0;
+
+  push(piece: string): void {
+    this.buffer.push(piece);
+    this.received += new Blob([piece]).size;
+  }
+
+  /** The number of the first line that is held. */
+  get first(): number {
+    return this.origin + this.buffer.dropped;
+  }
+
+  /** All that was there when the log was opened has come, and there may be more before it. */
+  get full(): boolean {
+    return this.received >= this.tail;
+  }
+}
+
 /**
  * The end of a job's log, followed while it grows, within bounds.
+ *
+ * All lines that are shown come from one request, so that none is lost or doubled. Reading further back, or again
+ * after a break, is another request; it takes over once it has all that is shown.
  */
 export class LogModel {
   constructor(private readonly _open: OpenLog) {}
@@ -26,17 +64,17 @@ export class LogModel {
   }
 
   get lines(): readonly string[] {
-    return this._buffer.lines;
+    return this._shown.buffer.lines;
   }
 
-  /** The number of the first line that is held, from 0, since the log was opened. */
+  /** The number of the first line that is held. A line keeps its number; 0 was the first when the log was opened. */
   get first(): number {
-    return this._buffer.dropped;
+    return this._shown.first;
   }
 
   /** Pieces may still come. */
   get streaming(): boolean {
-    return this._abort !== null;
+    return this._started && (!this._shown.ended || this._next !== null);
   }
 
   /** Why the log cannot be read, or null. */
@@ -46,18 +84,28 @@ export class LogModel {
 
   /** The log may have lines before those held, and there is room for them. */
   get hasEarlier(): boolean {
-    return this._received >= this._tail && this._tail < LONGEST_TAIL && this._buffer.dropped === 0;
+    const { full, tail, buffer } = this._shown;
+    return full && !this._fromBeginning && tail < LONGEST_TAIL && buffer.dropped === 0;
+  }
+
+  /** Lines before those held are on their way. */
+  get loadingEarlier(): boolean {
+    return this._next?.earlier ?? false;
+  }
+
+  /** The log has lines before those held for which there is no room. */
+  get cut(): boolean {
+    const { full, tail, buffer } = this._shown;
+    return buffer.dropped > 0 || (full && !this._fromBeginning && tail >= LONGEST_TAIL);
   }
 
   /** Read the end of the log, and follow it from there. */
   start(): void {
-    this.stop();
-    this._buffer.clear();
-    this._received = 0;
     this._error = null;
-    const abort = new AbortController();
-    this._abort = abort;
-    void this._read(abort);
+    this._started = true;
+    // What is shown and what was written since; of a longer break there is a gap.
+    const tail = Math.max(FIRST_TAIL, this._shown.received + FIRST_TAIL / 2);
+    this._begin(new Reading(Math.min(LONGEST_TAIL, tail), false));
   }
 
   /** Follow again if the stream broke off. */
@@ -69,13 +117,18 @@ export class LogModel {
 
   /** Read further back. */
   loadEarlier(): void {
-    this._tail = Math.min(LONGEST_TAIL, this._tail * 8);
-    this.start();
+    if (!this.loadingEarlier) {
+      this._error = null;
+      this._begin(new Reading(Math.min(LONGEST_TAIL, this._shown.tail * 8), true));
+      this._changed.emit();
+    }
   }
 
   stop(): void {
-    this._abort?.abort();
-    this._abort = null;
+    this._started = false;
+    this._shown.abort.abort();
+    this._next?.abort.abort();
+    this._next = null;
   }
 
   dispose(): void {
@@ -85,42 +138,82 @@ export class LogModel {
     Signal.clearData(this);
   }
 
-  private async _read(abort: AbortController): Promise<void> {
+  private _begin(reading: Reading): void {
+    this._next?.abort.abort();
+    this._next = reading;
+    if (this.lines.length === 0) {
+      this._show(reading, 0);
+    }
+    void this._read(reading);
+  }
+
+  private async _read(reading: Reading): Promise<void> {
+    const { signal } = reading.abort;
     try {
-      const pieces = this._open({ tail: this._tail, follow: true }, abort.signal);
-      for await (const piece of pieces) {
-        if (abort.signal.aborted) {
+      for await (const piece of this._open({ tail: reading.tail, follow: true }, signal)) {
+        if (signal.aborted) {
           return;
         }
-        this._buffer.push(piece);
-        this._received += piece.length;
+        reading.push(piece);
         this._announce();
       }
     } catch (error) {
-      if (!abort.signal.aborted) {
-        this._error = error instanceof Error ? error.message : String(error);
+      if (!signal.aborted) {
+        reading.error = errorText(error);
+        this._error = reading.error;
       }
     } finally {
-      if (this._abort === abort) {
-        this._abort = null;
+      reading.ended = true;
+      if (!signal.aborted) {
+        this._takeOver();
         this._changed.emit();
       }
     }
   }
 
+  /** Show the newer reading when it has all that is shown. */
+  private _takeOver(): void {
+    const next = this._next;
+    if (!next) {
+      return;
+    }
+    const held = this._shown.buffer.complete;
+    const lines = next.buffer.complete;
+    const at = placeOf(held, lines);
+    if (at >= 0) {
+      this._fromBeginning ||= next.earlier && at === 0;
+      this._show(next, this._shown.first - at);
+    } else if (next.full || (next.ended && next.error === null)) {
+      // The platform no longer has all that is shown, or there is a gap before what it sends.
+      this._fromBeginning = false;
+      this._show(next, this._shown.first + held.length - lines.length);
+    } else if (next.ended) {
+      this._next = null;
+    }
+  }
+
+  /** @param first - the number of its first line */
+  private _show(reading: Reading, first: number): void {
+    reading.origin = first - reading.buffer.dropped;
+    this._shown.abort.abort();
+    this._shown = reading;
+    this._next = null;
+  }
+
   private _announce(): void {
     this._timer ??= setTimeout(() => {
       this._timer = undefined;
+      this._takeOver();
       this._changed.emit();
     }, INTERVAL);
   }
 
-  private _abort: AbortController | null = null;
-  private _buffer = new LogBuffer();
   private _changed = new Signal<this, void>(this);
   private _error: string | null = null;
-  /** Characters, which are as many bytes in all but a few logs. */
-  private _received = 0;
-  private _tail = FIRST_TAIL;
+  /** The first line that is held is the log's first. */
+  private _fromBeginning = false;
+  private _next: Reading | null = null;
+  private _shown = new Reading(FIRST_TAIL, false);
+  private _started = false;
   private _timer: ReturnType<typeof setTimeout> | undefined;
 }

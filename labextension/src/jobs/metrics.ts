@@ -25,6 +25,11 @@ export class JobMetrics {
     return changed;
   }
 
+  /** Whether anything was measured. */
+  get any(): boolean {
+    return PLOTTED.some(metric => this._series[metric].points.length > 0);
+  }
+
   /** The curve of a metric under the label given. */
   series(metric: Metric, id: string, label: string): IPlotSeries {
     return { id, label, points: this._series[metric].points };

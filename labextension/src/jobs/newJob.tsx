@@ -73,7 +73,7 @@ function NewJob(props: INewJobContext & { start: FormStart }): JSX.Element {
     ) : (
       <div role="alert" className="jp-PerijoveEdit-refused">
         {error}{' '}
-        <button type="button" className="jp-mod-styled" onClick={load}>
+        <button type="button" className="jp-PerijoveButton" onClick={load}>
           {trans.__('Try again')}
         </button>
       </div>
@@ -91,15 +91,17 @@ function NewJob(props: INewJobContext & { start: FormStart }): JSX.Element {
       return toSubmitError(reason);
     }
   };
+  const offer = (file: IFile): string => {
+    setChoices(now => now && { ...now, files: [file, ...now.files] });
+    return file.id;
+  };
   return (
     <JobForm
       {...choices}
-      upload={async file => {
-        const uploaded = await uploadForTraining(client, file);
-        setChoices({ ...choices, files: [uploaded, ...choices.files] });
-        return uploaded.id;
-      }}
-      frames={frameSource(notebooks)}
+      upload={async file => offer(await uploadForTraining(client, file))}
+      frames={frameSource(notebooks, async id =>
+        offer(await client.request<IFile>(`/v1/files/${encodeURIComponent(id)}`))
+      )}
       submit={submit}
       trans={trans}
     />
@@ -155,7 +157,11 @@ async function uploadForTraining(client: IPerijoveClient, file: File): Promise<I
   return task.result;
 }
 
-function frameSource(notebooks: INotebookTracker | null): IFrameSource | null {
+/** @param taken - called with the id of a file that was uploaded from the kernel */
+function frameSource(
+  notebooks: INotebookTracker | null,
+  taken: (fileId: string) => Promise<string>
+): IFrameSource | null {
   const panel = notebooks?.currentWidget;
   const kernel = panel?.sessionContext.session?.kernel;
   if (!panel || !kernel) {
@@ -164,7 +170,7 @@ function frameSource(notebooks: INotebookTracker | null): IFrameSource | null {
   return {
     notebook: panel.title.label,
     list: () => listDataFrames(kernel),
-    upload: name => uploadDataFrame(kernel, name)
+    upload: async name => taken(await uploadDataFrame(kernel, name))
   };
 }
 

@@ -3,23 +3,17 @@ import { ICommandPalette } from '@jupyterlab/apputils';
 import { ILauncher } from '@jupyterlab/launcher';
 import { INotebookTracker } from '@jupyterlab/notebook';
 import { IRunningSessionManagers } from '@jupyterlab/running';
-import { ITranslator, nullTranslator, TranslationBundle } from '@jupyterlab/translation';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { addIcon, refreshIcon, runIcon, stopIcon } from '@jupyterlab/ui-components';
 
 import { IPerijoveClient } from '../api';
-import {
-  clientSnippet,
-  curlSnippet,
-  IDetailRegistry,
-  ISnippets,
-  ObjectListModel,
-  perijoveIcon
-} from '../core';
-import { IPerijovePanel } from '../sidebar';
+import { IDetailRegistry, ISnippets, ObjectListModel, perijoveIcon } from '../core';
+import { addObjectKind, IPerijovePanel } from '../sidebar';
 import { JobsApi } from './api';
 import { addJobCommands, notifyEnd } from './commands';
 import * as ids from './ids';
 import { runningJobs } from './running';
+import { jobSnippets } from './snippets';
 import { IJob } from './types';
 import { JobEndWatcher } from './watcher';
 
@@ -52,14 +46,35 @@ export const jobsPlugin: JupyterFrontEndPlugin<void> = {
     const open = (id: string) => void details.open(ids.JOB_KIND, id);
 
     addJobCommands({ commands, model, api, details, trans });
-    addSnippets(snippets);
-    details.add({
-      kind: ids.JOB_KIND,
-      icon: perijoveIcon,
-      label: () => trans.__('Fine-tuning job'),
-      create: async id => {
-        const { JobDetailWidget } = await import(/* webpackChunkName: "tabs" */ './detail');
-        return new JobDetailWidget(id, { client, api: api(), commands, snippets, trans });
+    const host = { commands, panel, details, snippets, palette, trans };
+    addObjectKind(host, {
+      model,
+      followers: [ids.TRY_JOB, ids.CANCEL_JOB],
+      palette: [ids.CREATE_JOB, ids.REFRESH_JOBS],
+      snippets: jobSnippets,
+      detail: {
+        kind: ids.JOB_KIND,
+        icon: perijoveIcon,
+        label: () => trans.__('Fine-tuning job'),
+        create: async id => {
+          const { JobDetailWidget } = await import(/* webpackChunkName: "tabs" */ './detail');
+          return new JobDetailWidget(id, { client, api: api(), commands, snippets, trans });
+        }
+      },
+      section: {
+        id: 'perijove-jobs',
+        title: trans.__('Fine-tuning'),
+        rank: 30,
+        toolbar: [
+          { command: ids.TRY_JOB, icon: runIcon, label: trans.__('Chat with the result') },
+          { command: ids.CANCEL_JOB, icon: stopIcon, label: trans.__('Cancel the selected jobs') },
+          { command: ids.REFRESH_JOBS, icon: refreshIcon, label: trans.__('Refresh the jobs') },
+          { command: ids.CREATE_JOB, icon: addIcon, label: trans.__('Fine-tune a model') }
+        ],
+        create: async () => {
+          const { createSection } = await import(/* webpackChunkName: "sections" */ './section');
+          return createSection({ model, commands, trans }, snippets);
+        }
       }
     });
     details.add({
@@ -73,24 +88,11 @@ export const jobsPlugin: JupyterFrontEndPlugin<void> = {
           details.close(ids.FORM_KIND, id);
           open(job.id);
         };
-        return new NewJobWidget(ids.formStart(id), {
-          client,
-          api: api(),
-          notebooks,
-          onCreated,
-          trans
-        });
+        const start = ids.formStart(id);
+        return new NewJobWidget(start, { client, api: api(), notebooks, onCreated, trans });
       }
     });
-    addSection(panel, trans, async () => {
-      const { createSection } = await import(/* webpackChunkName: "sections" */ './section');
-      return createSection({ model, commands, snippets, trans });
-    });
-    for (const command of [ids.CREATE_JOB, ids.REFRESH_JOBS]) {
-      palette?.addItem({ command, category: trans.__('Perijove') });
-    }
     launcher?.add({ command: ids.CREATE_JOB, category: trans.__('Perijove'), rank: 3 });
-    notifySelection(commands, model);
     managers?.add(runningJobs(client, api, model, open, trans));
 
     const watcher = new JobEndWatcher(client, job => notifyEnd(job, () => open(job.id), trans));
@@ -98,50 +100,6 @@ export const jobsPlugin: JupyterFrontEndPlugin<void> = {
     void app.restored.then(() => client.status.whenReady()).then(() => watcher.start());
   }
 };
-
-/** Buttons look at their commands again when the selection or the list has changed. */
-function notifySelection(
-  commands: JupyterFrontEnd['commands'],
-  model: ObjectListModel<IJob>
-): void {
-  const notify = () => {
-    commands.notifyCommandChanged(ids.TRY_JOB);
-    commands.notifyCommandChanged(ids.CANCEL_JOB);
-  };
-  model.changed.connect(notify, model);
-  model.selection.changed.connect(notify, model);
-}
-
-function addSection(
-  panel: IPerijovePanel,
-  trans: TranslationBundle,
-  create: Parameters<IPerijovePanel['addSection']>[0]['create']
-): void {
-  panel.addSection({
-    id: 'perijove-jobs',
-    title: trans.__('Fine-tuning'),
-    rank: 30,
-    toolbar: [
-      { command: ids.TRY_JOB, icon: runIcon, label: trans.__('Chat with the result') },
-      { command: ids.CANCEL_JOB, icon: stopIcon, label: trans.__('Cancel the selected jobs') },
-      { command: ids.CREATE_JOB, icon: addIcon, label: trans.__('Fine-tune a model') },
-      { command: ids.REFRESH_JOBS, icon: refreshIcon, label: trans.__('Refresh the jobs') }
-    ],
-    create
-  });
-}
-
-function addSnippets(snippets: ISnippets): void {
-  snippets.add(ids.JOB_KIND, {
-    client: id =>
-      clientSnippet(
-        `job = client.fine_tuning.jobs.retrieve(${JSON.stringify(id)})`,
-        'print(job.status, job.fine_tuned_model)'
-      ),
-    magic: () => '%load_ext perijove\n%perijove jobs',
-    curl: id => curlSnippet(`/v1/fine_tuning/jobs/${id}`)
-  });
-}
 
 function lazily<T>(make: () => T): () => T {
   let made: T | undefined;

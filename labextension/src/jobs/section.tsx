@@ -1,10 +1,9 @@
 import { TranslationBundle } from '@jupyterlab/translation';
-import { ReactWidget } from '@jupyterlab/ui-components';
 import { CommandRegistry } from '@lumino/commands';
 import { Widget } from '@lumino/widgets';
 import * as React from 'react';
 
-import { IColumn, ISnippets, ObjectList, ObjectListModel, RelativeTime } from '../core';
+import { createListSection, IColumn, ISnippets, ObjectListModel, RelativeTime } from '../core';
 import { nameOf } from './commands';
 import * as ids from './ids';
 import { StateBadge } from './JobState';
@@ -14,22 +13,20 @@ import { IJob } from './types';
 interface ISectionContext {
   readonly model: ObjectListModel<IJob>;
   readonly commands: CommandRegistry;
-  readonly snippets: ISnippets;
   readonly trans: TranslationBundle;
 }
 
 /** The list of fine-tuning jobs in the side panel. */
-export function createSection(context: ISectionContext): Widget {
-  const { model, commands, snippets, trans } = context;
-  const columns = jobColumns(trans);
-  return ReactWidget.create(
-    <ObjectList<IJob>
-      model={model}
-      kind={ids.JOB_KIND}
-      label={trans.__('Fine-tuning jobs')}
-      columns={columns}
-      commands={commands}
-      rowCommands={[
+export function createSection(context: ISectionContext, snippets: ISnippets): Widget {
+  const { model, commands, trans } = context;
+  return createListSection(
+    {
+      model,
+      kind: ids.JOB_KIND,
+      label: trans.__('Fine-tuning jobs'),
+      columns: jobColumns(trans),
+      commands,
+      rowCommands: [
         ids.OPEN_JOB,
         ids.TRY_JOB,
         ids.CLONE_JOB,
@@ -37,17 +34,17 @@ export function createSection(context: ISectionContext): Widget {
         ids.PAUSE_JOB,
         ids.RESUME_JOB,
         ids.CANCEL_JOB
-      ]}
-      openCommand={ids.OPEN_JOB}
-      empty={{
+      ],
+      openCommand: ids.OPEN_JOB,
+      empty: {
         title: trans.__('No fine-tuning jobs'),
         text: trans.__('Teach a model from your own examples: choose a training file and start.'),
         actions: [{ label: trans.__('Fine-tune a model…'), command: ids.CREATE_JOB }]
-      }}
-      name={job => nameOf(job, job.id)}
-      snippet={job => snippets.text(ids.JOB_KIND, job.id)}
-      trans={trans}
-    />
+      },
+      name: job => nameOf(job, job.id),
+      trans
+    },
+    snippets
   );
 }
 

@@ -48,6 +48,8 @@ export interface IModelContext {
   readonly model: ObjectListModel<IModel>;
   readonly details: IDetailRegistry;
   readonly preferences: IPerijovePreferences;
+  /** Asks for a file of the platform's machine; null while that is not the machine of the Jupyter server. */
+  readonly picker: () => (() => Promise<string | null>) | null;
   readonly trans: TranslationBundle;
 }
 
@@ -65,7 +67,7 @@ function targets(context: IModelContext, ids: readonly string[] | null): readonl
     : ids.map(id => context.model.find(id)).filter((model): model is IModel => model !== undefined);
 }
 
-function addCreating({ commands, api, model, trans }: IModelContext): void {
+function addCreating({ commands, api, model, picker, trans }: IModelContext): void {
   const none = { args: { type: 'object', properties: {} } } as const;
   commands.addCommand(MODEL_COMMANDS.pull, {
     label: trans.__('Pull a model from the hub…'),
@@ -77,7 +79,7 @@ function addCreating({ commands, api, model, trans }: IModelContext): void {
     label: trans.__('Register a model file or folder…'),
     icon: addIcon,
     describedBy: none,
-    execute: () => showRegisterForm(api, created => model.put(created), trans)
+    execute: () => showRegisterForm(api, created => model.put(created), picker(), trans)
   });
   commands.addCommand(MODEL_COMMANDS.refresh, {
     label: trans.__('Read the list of models again'),

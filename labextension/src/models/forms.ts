@@ -42,10 +42,11 @@ export function showPullForm(
   );
 }
 
-/** Ask for weights on the platform's machine and register them. */
+/** Ask for weights on the platform's machine and register them. `pick` asks for a path of that machine, where it can be browsed. */
 export function showRegisterForm(
   api: ModelsApi,
   onModel: OnModel,
+  pick: (() => Promise<string | null>) | null,
   trans: TranslationBundle
 ): Promise<boolean> {
   return showForm(
@@ -60,6 +61,7 @@ export function showRegisterForm(
           help: trans.__(
             'A GGUF file, or a folder that holds one, on the machine of the platform. It stays where it is.'
           ),
+          picker: pick ? { label: trans.__('Browse…'), pick } : undefined,
           required: true
         },
         nameField(trans)

@@ -1,5 +1,6 @@
 import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
+import { IDocumentManager } from '@jupyterlab/docmanager';
 import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import {
   addIcon,
@@ -18,7 +19,7 @@ import {
   ObjectListModel,
   perijoveIcon
 } from '../core';
-import { IPerijovePanel } from '../sidebar';
+import { addObjectKind, IPerijovePanel } from '../sidebar';
 import { ModelsApi } from './api';
 import { addModelCommands, IModelContext, MODEL_COMMANDS } from './commands';
 import { modelSnippets } from './snippets';
@@ -29,7 +30,7 @@ export const modelsPlugin: JupyterFrontEndPlugin<void> = {
   description: 'The Models section of the Perijove panel.',
   autoStart: true,
   requires: [IPerijoveClient, IPerijovePanel, IDetailRegistry, ISnippets, IPerijovePreferences],
-  optional: [ICommandPalette, ITranslator],
+  optional: [ICommandPalette, IDocumentManager, ITranslator],
   activate: (
     app: JupyterFrontEnd,
     client: IPerijoveClient,
@@ -38,9 +39,11 @@ export const modelsPlugin: JupyterFrontEndPlugin<void> = {
     snippets: ISnippets,
     preferences: IPerijovePreferences,
     palette: ICommandPalette | null,
-    translator: ITranslator | null
+    manager: IDocumentManager | null,
+    maybeTranslator: ITranslator | null
   ): void => {
-    const trans = (translator ?? nullTranslator).load('perijove');
+    const translator = maybeTranslator ?? nullTranslator;
+    const trans = translator.load('perijove');
     const { commands } = app;
     const model = new ObjectListModel<IModel>(client, { path: '/v1/models', object: 'model' });
     const context: IModelContext = {
@@ -49,71 +52,77 @@ export const modelsPlugin: JupyterFrontEndPlugin<void> = {
       model,
       details,
       preferences,
+      picker: () =>
+        // The embedded platform shares the machine of the Jupyter server, whose files Lab can browse.
+        manager && client.status.current?.embedded
+          ? async () =>
+              (await import(/* webpackChunkName: "tabs" */ './picker')).pickWeights(
+                manager,
+                translator
+              )
+          : null,
       trans
     };
     addModelCommands(context);
-    notifySelection(context);
-    snippets.add('model', modelSnippets(model));
-    details.add({
-      kind: 'model',
-      icon: perijoveIcon,
-      label: id => id,
-      create: async id =>
-        (await import(/* webpackChunkName: "tabs" */ './detail')).createDetail(context, client, id)
+    const host = { commands, panel, details, snippets, palette, trans };
+    addObjectKind(host, {
+      model,
+      followers: Object.values(MODEL_COMMANDS),
+      palette: [MODEL_COMMANDS.pull, MODEL_COMMANDS.register, MODEL_COMMANDS.refresh],
+      snippets: modelSnippets(model),
+      detail: {
+        kind: 'model',
+        icon: perijoveIcon,
+        label: id => id,
+        create: async id =>
+          (await import(/* webpackChunkName: "tabs" */ './detail')).createDetail(
+            context,
+            client,
+            id
+          )
+      },
+      section: {
+        id: 'perijove-models',
+        title: trans.__('Models'),
+        rank: 10,
+        toolbar: [
+          {
+            command: MODEL_COMMANDS.tryIt,
+            icon: runIcon,
+            label: trans.__('Chat with the selected model')
+          },
+          {
+            command: MODEL_COMMANDS.load,
+            icon: offlineBoltIcon,
+            label: trans.__('Load the selected models')
+          },
+          {
+            command: MODEL_COMMANDS.unload,
+            icon: stopIcon,
+            label: trans.__('Unload the selected models')
+          },
+          {
+            command: MODEL_COMMANDS.remove,
+            icon: deleteIcon,
+            label: trans.__('Delete the selected models')
+          },
+          {
+            command: MODEL_COMMANDS.register,
+            icon: addIcon,
+            label: trans.__('Register a model file or folder')
+          },
+          {
+            command: MODEL_COMMANDS.pull,
+            icon: downloadIcon,
+            label: trans.__('Pull a model from the hub')
+          }
+        ],
+        create: async () =>
+          (await import(/* webpackChunkName: "sections" */ './section')).createSection(
+            context,
+            snippets
+          )
+      }
     });
-    panel.addSection({
-      id: 'perijove-models',
-      title: trans.__('Models'),
-      rank: 10,
-      toolbar: [
-        {
-          command: MODEL_COMMANDS.tryIt,
-          icon: runIcon,
-          label: trans.__('Chat with the selected model')
-        },
-        {
-          command: MODEL_COMMANDS.load,
-          icon: offlineBoltIcon,
-          label: trans.__('Load the selected models')
-        },
-        {
-          command: MODEL_COMMANDS.unload,
-          icon: stopIcon,
-          label: trans.__('Unload the selected models')
-        },
-        {
-          command: MODEL_COMMANDS.remove,
-          icon: deleteIcon,
-          label: trans.__('Delete the selected models')
-        },
-        {
-          command: MODEL_COMMANDS.register,
-          icon: addIcon,
-          label: trans.__('Register a model file or folder')
-        },
-        {
-          command: MODEL_COMMANDS.pull,
-          icon: downloadIcon,
-          label: trans.__('Pull a model from the hub')
-        }
-      ],
-      create: async () =>
-        (await import(/* webpackChunkName: "sections" */ './section')).createSection(
-          context,
-          snippets
-        )
-    });
-    for (const command of [MODEL_COMMANDS.pull, MODEL_COMMANDS.register, MODEL_COMMANDS.refresh]) {
-      palette?.addItem({ command, category: trans.__('Perijove') });
-    }
   }
 };
-
-/** Buttons look at their commands again when the selection or the list has changed. */
-function notifySelection({ commands, model }: IModelContext): void {
-  const notify = (): void => {
-    Object.values(MODEL_COMMANDS).forEach(command => commands.notifyCommandChanged(command));
-  };
-  model.changed.connect(notify, model);
-  model.selection.changed.connect(notify, model);
-}

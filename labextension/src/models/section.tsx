@@ -1,8 +1,6 @@
-import { ReactWidget } from '@jupyterlab/ui-components';
 import { Widget } from '@lumino/widgets';
-import * as React from 'react';
 
-import { ISnippets, ObjectList } from '../core';
+import { createListSection, ISnippets } from '../core';
 import { modelColumns } from './columns';
 import { IModelContext, MODEL_COMMANDS } from './commands';
 
@@ -22,29 +20,26 @@ const ROW_COMMANDS = [
 /** The list of models in the side bar. */
 export function createSection(context: IModelContext, snippets: ISnippets): Widget {
   const { commands, model, trans } = context;
-  const columns = modelColumns(trans);
-  const widget = ReactWidget.create(
-    <ObjectList
-      model={model}
-      kind="model"
-      label={trans.__('Models')}
-      columns={columns}
-      commands={commands}
-      rowCommands={ROW_COMMANDS}
-      openCommand={MODEL_COMMANDS.open}
-      deleteCommand={MODEL_COMMANDS.remove}
-      snippet={item => snippets.text('model', item.id)}
-      empty={{
+  return createListSection(
+    {
+      model,
+      kind: 'model',
+      label: trans.__('Models'),
+      columns: modelColumns(trans),
+      commands,
+      rowCommands: ROW_COMMANDS,
+      openCommand: MODEL_COMMANDS.open,
+      deleteCommand: MODEL_COMMANDS.remove,
+      empty: {
         title: trans.__('No models yet'),
         text: trans.__('Pull one from a hub, or register a GGUF file that is on this machine.'),
         actions: [
           { label: trans.__('Pull a model'), command: MODEL_COMMANDS.pull },
           { label: trans.__('Register a file'), command: MODEL_COMMANDS.register }
         ]
-      }}
-      trans={trans}
-    />
+      },
+      trans
+    },
+    snippets
   );
-  widget.addClass('jp-PerijoveSection-content');
-  return widget;
 }

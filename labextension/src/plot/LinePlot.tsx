@@ -75,7 +75,7 @@ export function LinePlot(props: ILinePlotProps): JSX.Element {
           </span>
         ))}
       </div>
-      <PlotTable series={series} xLabel={xLabel} trans={trans} />
+      {geometry && <PlotTable series={series} xLabel={xLabel} trans={trans} />}
     </figure>
   );
 }

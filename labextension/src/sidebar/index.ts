@@ -1,2 +1,3 @@
+export * from './objects';
 export * from './running';
 export * from './tokens';

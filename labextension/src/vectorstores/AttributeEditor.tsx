@@ -58,10 +58,14 @@ export function AttributeEditor(props: {
         </div>
       )}
       <div className="jp-PerijoveEdit-buttons">
-        <button type="submit" className="jp-mod-styled jp-mod-accept" disabled={problem !== null}>
+        <button
+          type="submit"
+          className="jp-PerijoveButton jp-mod-accept"
+          disabled={problem !== null}
+        >
           {trans.__('Save')}
         </button>
-        <button type="button" className="jp-mod-styled" onClick={close}>
+        <button type="button" className="jp-PerijoveButton" onClick={close}>
           {trans.__('Close')}
         </button>
       </div>

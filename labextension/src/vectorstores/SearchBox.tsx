@@ -37,12 +37,12 @@ export function SearchBox(props: ISearchBoxProps): JSX.Element {
           aria-label={trans.__('Search this vector store')}
           onChange={event => setQuery(event.target.value)}
         />
-        <button type="submit" className="jp-mod-styled jp-mod-accept" disabled={blank}>
+        <button type="submit" className="jp-PerijoveButton jp-mod-accept" disabled={blank}>
           {trans.__('Search')}
         </button>
         <button
           type="button"
-          className="jp-mod-styled"
+          className="jp-PerijoveButton"
           disabled={blank}
           onClick={() => insertCode(query.trim())}
         >

@@ -42,7 +42,7 @@ function Detail(props: IStoreDetailProps): JSX.Element {
     return model.error ? (
       <div role="alert" className="jp-PerijoveEdit-refused">
         {model.error}{' '}
-        <button type="button" className="jp-mod-styled" onClick={() => void model.load()}>
+        <button type="button" className="jp-PerijoveButton" onClick={() => void model.load()}>
           {trans.__('Try again')}
         </button>
       </div>
@@ -59,13 +59,13 @@ function Detail(props: IStoreDetailProps): JSX.Element {
       <Facts store={store} trans={trans} />
       <div className="jp-PerijoveJob-buttons" role="toolbar" aria-label={trans.__('Vector store')}>
         <UploadButton upload={actions.upload} trans={trans} />
-        <button type="button" className="jp-mod-styled" onClick={actions.addFiles}>
+        <button type="button" className="jp-PerijoveButton" onClick={actions.addFiles}>
           {trans.__('Add uploaded files…')}
         </button>
-        <button type="button" className="jp-mod-styled" onClick={() => actions.chat(store.id)}>
+        <button type="button" className="jp-PerijoveButton" onClick={() => actions.chat(store.id)}>
           {trans.__('Chat with these files')}
         </button>
-        <button type="button" className="jp-mod-styled" onClick={() => actions.copy(store.id)}>
+        <button type="button" className="jp-PerijoveButton" onClick={() => actions.copy(store.id)}>
           {trans.__('Copy id')}
         </button>
       </div>
@@ -136,7 +136,7 @@ function UploadButton({ upload, trans }: IUploadProps): JSX.Element {
       />
       <button
         type="button"
-        className="jp-mod-styled jp-mod-accept"
+        className="jp-PerijoveButton jp-mod-accept"
         onClick={() => input.current?.click()}
       >
         {trans.__('Upload files…')}

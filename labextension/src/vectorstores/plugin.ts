@@ -11,11 +11,11 @@ import {
   ObjectListModel,
   perijoveIcon
 } from '../core';
-import { IPerijovePanel } from '../sidebar';
+import { addObjectKind, IPerijovePanel } from '../sidebar';
 import { VectorStoresApi } from './api';
 import { addStoreCommands, IStoreContext } from './commands';
 import * as ids from './ids';
-import { addSnippets } from './snippets';
+import { SEARCH_KIND, searchSnippets, storeSnippets } from './snippets';
 import { IVectorStore } from './types';
 
 /** Vector stores: the list, a store's tab with its search, the dialogs that fill it. */
@@ -46,43 +46,44 @@ export const vectorStoresPlugin: JupyterFrontEndPlugin<void> = {
     const context: IStoreContext = { commands, client, model, api, details, preferences, trans };
 
     addStoreCommands(context);
-    addSnippets(snippets);
-    details.add({
-      kind: ids.STORE_KIND,
-      icon: perijoveIcon,
-      label: () => trans.__('Vector store'),
-      create: async id => {
-        const { StoreDetailWidget } = await import(/* webpackChunkName: "tabs" */ './detail');
-        return new StoreDetailWidget(id, context, snippets);
+    snippets.add(SEARCH_KIND, searchSnippets);
+    const host = { commands, panel, details, snippets, palette, trans };
+    addObjectKind(host, {
+      model,
+      followers: [ids.DELETE_STORE],
+      palette: [ids.CREATE_STORE, ids.REFRESH_STORES],
+      snippets: storeSnippets,
+      detail: {
+        kind: ids.STORE_KIND,
+        icon: perijoveIcon,
+        label: () => trans.__('Vector store'),
+        create: async id => {
+          const { StoreDetailWidget } = await import(/* webpackChunkName: "tabs" */ './detail');
+          return new StoreDetailWidget(id, context, snippets);
+        }
+      },
+      section: {
+        id: 'perijove-vector-stores',
+        title: trans.__('Vector stores'),
+        rank: 40,
+        toolbar: [
+          {
+            command: ids.DELETE_STORE,
+            icon: deleteIcon,
+            label: trans.__('Delete the selected vector stores')
+          },
+          {
+            command: ids.REFRESH_STORES,
+            icon: refreshIcon,
+            label: trans.__('Refresh the vector stores')
+          },
+          { command: ids.CREATE_STORE, icon: addIcon, label: trans.__('New vector store') }
+        ],
+        create: async () => {
+          const { createSection } = await import(/* webpackChunkName: "sections" */ './section');
+          return createSection(context, snippets);
+        }
       }
     });
-    panel.addSection({
-      id: 'perijove-vector-stores',
-      title: trans.__('Vector stores'),
-      rank: 40,
-      toolbar: [
-        {
-          command: ids.DELETE_STORE,
-          icon: deleteIcon,
-          label: trans.__('Delete the selected vector stores')
-        },
-        {
-          command: ids.REFRESH_STORES,
-          icon: refreshIcon,
-          label: trans.__('Refresh the vector stores')
-        },
-        { command: ids.CREATE_STORE, icon: addIcon, label: trans.__('New vector store') }
-      ],
-      create: async () => {
-        const { createSection } = await import(/* webpackChunkName: "sections" */ './section');
-        return createSection({ model, commands, snippets, trans });
-      }
-    });
-    for (const command of [ids.CREATE_STORE, ids.REFRESH_STORES]) {
-      palette?.addItem({ command, category: trans.__('Perijove') });
-    }
-    model.selection.changed.connect(() => {
-      commands.notifyCommandChanged(ids.DELETE_STORE);
-    }, model);
   }
 };

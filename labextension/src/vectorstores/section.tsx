@@ -1,51 +1,42 @@
 import { TranslationBundle } from '@jupyterlab/translation';
-import { ReactWidget } from '@jupyterlab/ui-components';
-import { CommandRegistry } from '@lumino/commands';
 import { Widget } from '@lumino/widgets';
 import * as React from 'react';
 
-import { formatBytes, IColumn, ISnippets, ObjectList, ObjectListModel } from '../core';
+import { createListSection, formatBytes, IColumn, ISnippets } from '../core';
+import { IStoreContext } from './commands';
 import * as ids from './ids';
 import { Expiry, fileCounts, StateBadge, stateLabel } from './StoreState';
 import { IVectorStore } from './types';
 
-interface ISectionContext {
-  readonly model: ObjectListModel<IVectorStore>;
-  readonly commands: CommandRegistry;
-  readonly snippets: ISnippets;
-  readonly trans: TranslationBundle;
-}
-
 /** The list of vector stores in the side panel. */
-export function createSection(context: ISectionContext): Widget {
-  const { model, commands, snippets, trans } = context;
-  const columns = storeColumns(trans);
-  return ReactWidget.create(
-    <ObjectList<IVectorStore>
-      model={model}
-      kind={ids.STORE_KIND}
-      label={trans.__('Vector stores')}
-      columns={columns}
-      commands={commands}
-      rowCommands={[
+export function createSection(context: IStoreContext, snippets: ISnippets): Widget {
+  const { model, commands, trans } = context;
+  return createListSection(
+    {
+      model,
+      kind: ids.STORE_KIND,
+      label: trans.__('Vector stores'),
+      columns: storeColumns(trans),
+      commands,
+      rowCommands: [
         ids.OPEN_STORE,
         ids.CHAT_STORE,
         ids.ADD_FILES,
         ids.RENAME_STORE,
         '-',
         ids.DELETE_STORE
-      ]}
-      openCommand={ids.OPEN_STORE}
-      deleteCommand={ids.DELETE_STORE}
-      empty={{
+      ],
+      openCommand: ids.OPEN_STORE,
+      deleteCommand: ids.DELETE_STORE,
+      empty: {
         title: trans.__('No vector stores'),
         text: trans.__('A vector store finds passages of your documents by their meaning.'),
         actions: [{ label: trans.__('New vector store…'), command: ids.CREATE_STORE }]
-      }}
-      name={store => store.name || store.id}
-      snippet={store => snippets.text(ids.STORE_KIND, store.id)}
-      trans={trans}
-    />
+      },
+      name: store => store.name || store.id,
+      trans
+    },
+    snippets
   );
 }
 

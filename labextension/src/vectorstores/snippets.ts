@@ -1,5 +1,4 @@
-import { clientSnippet, curlSnippet, ISnippets } from '../core';
-import { STORE_KIND } from './ids';
+import { clientSnippet, curlSnippet, SnippetMaker } from '../core';
 
 /** The kind of snippets of a search; made by {@link searchId}. */
 export const SEARCH_KIND = 'vector-store-search';
@@ -11,20 +10,20 @@ export function searchId(storeId: string, query: string): string {
   return JSON.stringify([storeId, query]);
 }
 
-/** Code for vector stores and for searches in them. */
-export function addSnippets(snippets: ISnippets): void {
-  snippets.add(STORE_KIND, {
-    client: id => searchWithClient(id, QUERY),
-    magic: () => '%load_ext perijove\n%perijove vector-stores',
-    curl: id => searchWithCurl(id, QUERY)
-  });
-  snippets.add(SEARCH_KIND, {
-    client: id => searchWithClient(...parts(id)),
-    // A search has no magic of its own.
-    magic: id => searchWithClient(...parts(id)),
-    curl: id => searchWithCurl(...parts(id))
-  });
-}
+/** Code for a vector store. */
+export const storeSnippets: SnippetMaker = {
+  client: id => searchWithClient(id, QUERY),
+  magic: () => '%load_ext perijove\n%perijove vector-stores',
+  curl: id => searchWithCurl(id, QUERY)
+};
+
+/** Code for a search in one. */
+export const searchSnippets: SnippetMaker = {
+  client: id => searchWithClient(...parts(id)),
+  // A search has no magic of its own.
+  magic: id => searchWithClient(...parts(id)),
+  curl: id => searchWithCurl(...parts(id))
+};
 
 function searchWithClient(id: string, query: string): string {
   return clientSnippet(

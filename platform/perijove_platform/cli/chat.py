@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from perijove_platform.cli.session import Failed, Json, Session, plain, with_session
+from perijove_platform.cli.failures import Failed, Json
+from perijove_platform.cli.session import Session, plain, with_session
 
 Messages = list[dict[str, str]]
 
@@ -30,6 +31,8 @@ def command(
         prompt = sys.stdin.read().strip()
         if not prompt:
             raise click.UsageError("There is no prompt: give it as an argument or on standard input.")
+    if prompt is None and session.as_json:
+        raise click.UsageError("--json gives one answer: give a prompt, as an argument or on standard input.")
     optional = {"temperature": temperature, "max_completion_tokens": max_tokens}
     request: Json = {"model": model, **{name: value for name, value in optional.items() if value is not None}}
     messages: Messages = [{"role": "system", "content": system}] if system else []
@@ -66,7 +69,7 @@ def _model_and_prompt(session: Session, words: list[str]) -> tuple[str, str | No
 def _answer(session: Session, request: Json, messages: Messages) -> str:
     if session.as_json:
         completion = session.call("POST", "/v1/chat/completions", json={**request, "messages": messages})
-        click.echo(json.dumps(completion, ensure_ascii=False))
+        session.print_json(completion)
         return str(completion["choices"][0]["message"]["content"] or "")
     text = ""
     body = {**request, "messages": messages, "stream": True}

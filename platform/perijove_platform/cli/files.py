@@ -1,25 +1,22 @@
 """`perijove files`."""
 
-import contextlib
 import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import IO
 
 import click
 
-from perijove_platform.cli.session import Failed, Json, Session, age_text, field, plain, size_text, with_session
+from perijove_platform.cli.failures import Failed, Json
+from perijove_platform.cli.session import Session, age_text, field, plain, size_text, with_session
+from perijove_platform.cli.uploads import progress, upload_path
 
 PURPOSES = ["fine-tune", "assistants", "batch", "vision", "user_data", "evals"]
-PART_BYTES = 32 * 1024 * 1024
-IN_PARTS_FROM = 256 * 1024 * 1024
-"""Files from this size on are sent in parts, so that an upload that breaks off can be resumed."""
 _SHOWN_ERRORS = 20
 
 
 @click.group("files")
 def command() -> None:
-    """Upload, list, download, validate and delete files."""
+    """Upload, list, preview, download, validate and delete files."""
 
 
 @command.command("list")
@@ -28,7 +25,7 @@ def command() -> None:
 @with_session
 def list_files(session: Session, purpose: str | None, limit: int) -> None:
     """List files, newest first."""
-    filters = {"purpose": purpose} if purpose else {}
+    filters: Json = {"purpose": purpose} if purpose else {}
     session.table(
         session.pages("/v1/files", limit=limit, **filters),
         [
@@ -55,105 +52,26 @@ def upload(
     """Upload files."""
     if resume and len(paths) != 1:
         raise click.UsageError("--resume goes with one file.")
-    files = [upload_path(session, path, purpose, expires_seconds=expires_seconds, resume=resume) for path in paths]
+    files = (upload_path(session, path, purpose, expires_seconds=expires_seconds, resume=resume) for path in paths)
+    session.show_each(files, lambda file: f"{file['id']}  {file['filename']}")
+
+
+@command.command()
+@click.argument("file_id")
+@click.option("--offset", type=click.IntRange(0), default=0, show_default=True, help="Lines to skip.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=50, show_default=True, help="Lines to show.")
+@with_session
+def preview(session: Session, file_id: str, offset: int, limit: int) -> None:
+    """Show the first lines of a file, with their numbers."""
+    found = session.get(f"/v1/files/{file_id}/preview", offset=offset, limit=limit)
     if session.as_json:
-        session.table(files, [], empty="")
+        session.print_json(found)
         return
-    for file in files:
-        session.show(file, f"{file['id']}  {file['filename']}")
-
-
-def upload_path(
-    session: Session,
-    path: Path,
-    purpose: str | None,
-    *,
-    expires_seconds: int | None = None,
-    resume: str | None = None,
-) -> Json:
-    """Upload one file of this machine, with a progress bar on a terminal."""
-    purpose = purpose or ("fine-tune" if path.suffix == ".jsonl" else "user_data")
-    size = path.stat().st_size
-    with path.open("rb") as file, progress(session, path.name, size) as advance:
-        if resume or size >= IN_PARTS_FROM:
-            return _upload_in_parts(session, file, path.name, size, purpose, expires_seconds, resume, advance)
-        form = {"purpose": purpose}
-        if expires_seconds:
-            form |= {"expires_after[anchor]": "created_at", "expires_after[seconds]": str(expires_seconds)}
-        watched: Any = _Watched(file, advance)
-        return session.call("POST", "/v1/files", data=form, files={"file": (path.name, watched)})
-
-
-def _upload_in_parts(
-    session: Session,
-    file: BinaryIO,
-    name: str,
-    size: int,
-    purpose: str,
-    expires_seconds: int | None,
-    resume: str | None,
-    advance: Callable[[int], None],
-) -> Json:
-    if resume:
-        upload = session.call("GET", f"/v1/uploads/{resume}")
-        if upload["bytes"] != size:
-            raise Failed(f"The upload {resume} is of a file with {upload['bytes']:,} bytes; this one has {size:,}.")
-    else:
-        body = {"filename": name, "purpose": purpose, "bytes": size, "mime_type": "application/octet-stream"}
-        expiry = {"expires_after": {"anchor": "created_at", "seconds": expires_seconds}} if expires_seconds else {}
-        upload = session.call("POST", "/v1/uploads", json={**body, **expiry})
-    received = {part["offset"]: part for part in upload.get("parts") or ()}
-    part_ids = []
-    offset = 0
-    try:
-        while offset < size:
-            part = received.get(offset)
-            if part is None:
-                file.seek(offset)
-                data = file.read(min(PART_BYTES, size - offset))
-                url = f"/v1/uploads/{upload['id']}/parts"
-                part = session.call("POST", url, files={"data": (name, data)}, data={"offset": str(offset)})
-            part_ids.append(part["id"])
-            offset += part["bytes"]
-            advance(part["bytes"])
-        done = session.call("POST", f"/v1/uploads/{upload['id']}/complete", json={"part_ids": part_ids})
-    except (Failed, KeyboardInterrupt) as error:
-        reason = error.message if isinstance(error, Failed) else "Interrupted."
-        raise Failed(f"{reason} Go on within the hour with --resume {upload['id']}.") from None
-    whole: Json = done["file"]
-    return whole
-
-
-class _Watched:
-    """A file whose reading is told to `advance`."""
-
-    def __init__(self, file: BinaryIO, advance: Callable[[int], None]) -> None:
-        self._file = file
-        self._advance = advance
-
-    def read(self, size: int = -1) -> bytes:
-        data = self._file.read(size)
-        self._advance(len(data))
-        return data
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._file, name)
-
-
-@contextlib.contextmanager
-def progress(session: Session, label: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar on standard error, where that is a terminal; yields what moves it by so many bytes."""
-    if session.as_json or not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
-
-    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    text = TextColumn("{task.description}", markup=False)
-    with Progress(text, *columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(plain(label), total=total)
-        yield lambda count: bar.advance(task, count)
+    if found["binary"]:
+        raise Failed(f"{file_id} is not text. Fetch it with `perijove files download {file_id}`.")
+    for line in found["lines"]:
+        click.echo(f"{line['number']:>6}  {plain(line['text'])}{' …' if line['truncated'] else ''}")
+    click.echo(f"{len(found['lines'])} of {found['total_lines']} lines", err=True)
 
 
 @command.command()
@@ -163,9 +81,12 @@ def progress(session: Session, label: str, total: int | None) -> Iterator[Callab
 @with_session
 def download(session: Session, file_id: str, output: str | None, force: bool) -> None:
     """Download a file."""
+    if output == "-" and session.as_json:
+        raise click.UsageError("--json and --output - both want standard output: give one of them.")
     file = session.call("GET", f"/v1/files/{file_id}")
     if output == "-":
         _fetch(session, file, sys.stdout.buffer)
+        sys.stdout.buffer.flush()
         return
     path = Path(output) if output else Path(safe_name(file))
     if path.is_dir():
@@ -205,8 +126,8 @@ def safe_name(file: Json) -> str:
 @with_session
 def delete(session: Session, file_ids: tuple[str, ...]) -> None:
     """Delete files."""
-    for file_id in file_ids:
-        session.show(session.call("DELETE", f"/v1/files/{file_id}"), f"Deleted {file_id}.")
+    deleted = (session.call("DELETE", f"/v1/files/{file_id}") for file_id in file_ids)
+    session.show_each(deleted, lambda file: f"Deleted {file['id']}.")
 
 
 @command.command()

@@ -1,12 +1,14 @@
 """`perijove jobs`."""
 
 import sys
-from pathlib import Path
 
 import click
 
-from perijove_platform.cli.files import upload_path
-from perijove_platform.cli.session import Json, Session, age_text, field, plain, with_session
+from perijove_platform.cli.failures import FAILED, Json
+from perijove_platform.cli.following import RESUMED, Events
+from perijove_platform.cli.job_log import follow_log, whole_log
+from perijove_platform.cli.session import Session, age_text, field, plain, with_session
+from perijove_platform.cli.uploads import uploads
 
 JOBS = "/v1/fine_tuning/jobs"
 FINAL = ("succeeded", "failed", "cancelled")
@@ -78,21 +80,17 @@ def create(
     }
     body = {
         "model": model,
-        "training_file": _uploaded(session, training_file),
-        "validation_file": _uploaded(session, validation_file) if validation_file else None,
         "suffix": suffix,
         "seed": seed,
         "hyperparameters": {name: value for name, value in tuned.items() if value is not None} or None,
     }
-    job = session.call("POST", JOBS, json={name: value for name, value in body.items() if value is not None})
+    with uploads(session) as made:
+        body["training_file"] = made.id_of(training_file, "fine-tune")
+        body["validation_file"] = made.id_of(validation_file, "fine-tune") if validation_file else None
+        job = made.hand_over(JOBS, {name: value for name, value in body.items() if value is not None})
     session.show(job, f"{job['id']} is {job['state']}.")
     if follow:
         _follow(session, job["id"])
-
-
-def _uploaded(session: Session, file: str) -> str:
-    path = Path(file)
-    return str(upload_path(session, path, "fine-tune")["id"]) if path.is_file() else file
 
 
 @command.command()
@@ -151,44 +149,64 @@ def events(session: Session, job_id: str, follow: bool) -> None:
     if follow:
         _follow(session, job_id)
         return
-    for event in session.pages(f"{JOBS}/{job_id}/events", order="asc"):
+    found = session.pages(f"{JOBS}/{job_id}/events", order="asc")
+    if session.as_json:
+        session.print_json(list(found))
+        return
+    for event in found:
         _show_event(session, event)
 
 
 def _show_event(session: Session, event: Json) -> None:
     session.show(event, f"{event['level']:5} {event['message']}")
-    sys.stdout.flush()
 
 
 def _follow(session: Session, job_id: str) -> None:
+    """Show the job's events to its end; with `--json` its last line is the job. Exit code 1 unless it succeeded."""
     with session.events() as changes:
-        shown = set()
-        for event in session.pages(f"{JOBS}/{job_id}/events", order="asc"):
-            shown.add(event["id"])
-            _show_event(session, event)
-        job = session.call("GET", f"{JOBS}/{job_id}")
+        job, shown = _catch_up(session, changes, job_id, "")
         while job["state"] not in FINAL:
             change = next(changes)
-            if change["type"] == "fine_tuning.job.event" and change["data"]["job_id"] == job_id:
-                if change["data"]["id"] not in shown:
+            if change["type"] in RESUMED:
+                job, shown = _catch_up(session, changes, job_id, shown)
+            elif change["type"] == "fine_tuning.job.event" and change["data"]["job_id"] == job_id:
+                # Ids grow; what was listed may come once more by the stream.
+                if change["data"]["id"] > shown:
+                    shown = change["data"]["id"]
                     _show_event(session, change["data"])
             elif change["type"] == "fine_tuning.job.updated" and change["object_id"] == job_id:
                 job = change["data"]
-    if not session.as_json:
-        reason = f" – {job['state_reason']}" if job["state_reason"] else ""
-        click.echo(plain(f"{job_id} {job['state']}{reason} {job['fine_tuned_model'] or ''}".rstrip()))
+    reason = f" – {job['state_reason']}" if job["state_reason"] else ""
+    session.show(job, f"{job_id} {job['state']}{reason} {job['fine_tuned_model'] or ''}".rstrip())
     if job["state"] != "succeeded":
-        sys.exit(1)
+        sys.exit(FAILED)
+
+
+def _catch_up(session: Session, changes: Events, job_id: str, shown: str) -> tuple[Json, str]:
+    """The job as it is, and the id of its newest event; the ones after `shown` have been shown."""
+    job = changes.get(f"{JOBS}/{job_id}")
+    after: Json = {"after": shown} if shown else {}
+    for event in session.pages(f"{JOBS}/{job_id}/events", get=changes.get, order="asc", **after):
+        shown = event["id"]
+        _show_event(session, event)
+    return job, shown
 
 
 @command.command()
 @click.argument("job_id")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the job has ended.")
-@click.option("--tail", type=click.IntRange(0), help="Only the last so many bytes.")
+@click.option("--tail", type=click.IntRange(0), help="Only the last so many lines.")
 @with_session
 def logs(session: Session, job_id: str, follow: bool, tail: int | None) -> None:
     """Show what the job's program wrote."""
-    params = {"follow": follow, **({"tail": tail} if tail is not None else {})}
-    with session.stream("GET", f"{JOBS}/{job_id}/logs", params=params, timeout=None if follow else 60) as answer:
-        for line in answer.iter_lines():
-            click.echo(plain(line))
+    url = f"{JOBS}/{job_id}"
+    if follow:
+        for line in follow_log(session, url, tail=tail, ended=lambda job: job["state"] in FINAL):
+            session.show({"line": line}, line)
+        return
+    lines = whole_log(session, url, tail=tail)
+    if session.as_json:
+        session.print_json({"job_id": job_id, "lines": list(lines)})
+        return
+    for line in lines:
+        click.echo(plain(line))

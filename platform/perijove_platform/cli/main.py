@@ -1,26 +1,27 @@
 """The top of the command: `serve`, `status`, and the groups that talk to a platform."""
 
+import gc
 import importlib
 import json
 import sys
 import time
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import click
 
 from perijove_platform import __version__
-from perijove_platform.discovery import NotRunning, connect
+from perijove_platform.cli.failures import ALREADY_SERVED, Failed, Unreachable, file_failures
+from perijove_platform.discovery import Connection, NotRunning, connect
 
-FAILED = 1
-ALREADY_SERVED = 3
-NO_PLATFORM = 4
-"""Exit codes beside click's own 2 for a wrong command line."""
 PORT = 0
 
 
 class LazyGroup(click.Group):
-    """Imports a command when it is called; `--help` shows its line from here."""
+    """The whole command: imports a group when it is called, and ends with one line when a file or pipe fails.
+
+    `--help` shows a group's line from here.
+    """
 
     lazy: ClassVar[dict[str, tuple[str, str]]] = {
         "chat": ("perijove_platform.cli.chat", "Talk to a model."),
@@ -29,6 +30,15 @@ class LazyGroup(click.Group):
         "models": ("perijove_platform.cli.models", "Pull, register, load and delete models."),
         "vector-stores": ("perijove_platform.cli.vector_stores", "Create, fill and search vector stores."),
     }
+
+    def make_context(self, *arguments: Any, **more: Any) -> click.Context:
+        # `--help` and `--version` write in here.
+        with file_failures():
+            return super().make_context(*arguments, **more)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with file_failures():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted([*super().list_commands(ctx), *self.lazy])
@@ -74,10 +84,14 @@ def main() -> None:
 @click.option("--log-format", type=click.Choice(["text", "json"]), help="Of the log, on standard error.")
 def serve(data_dir: Path | None, host: str, port: int, life_line: bool, log_format: str | None) -> None:
     """Run the platform in the foreground."""
+    # What is imported now stays: looking for garbage in it, now and later, only costs time.
+    gc.disable()
     from perijove_platform.server import AlreadyServed
     from perijove_platform.server import serve as run
     from perijove_platform.settings import Settings
 
+    gc.freeze()
+    gc.enable()
     given = {"data_dir": data_dir.absolute() if data_dir else None, "log_format": log_format}
     try:
         settings = Settings.model_validate(
@@ -88,6 +102,8 @@ def serve(data_dir: Path | None, host: str, port: int, life_line: bool, log_form
         click.echo(f"Error: {error}", err=True)
         sys.exit(ALREADY_SERVED)
     except OSError as error:
+        if error.filename is not None:
+            raise
         raise click.ClickException(f"Cannot serve on {host}:{port}: {error.strerror}.") from error
 
 
@@ -97,6 +113,20 @@ def serve(data_dir: Path | None, host: str, port: int, life_line: bool, log_form
 @click.option("--json", "as_json", is_flag=True, help="Print base_url, api_key and version as JSON.")
 def status(data_dir: Path | None, wait: float, as_json: bool) -> None:
     """Where the platform answers, and its key. Exit code 0 once it answers, 4 when it does not."""
+    try:
+        connection = _answering(data_dir, wait)
+    except Failed as failure:
+        failure.as_json = as_json
+        raise
+    shown = {"base_url": connection.base_url, "api_key": connection.api_key, "version": connection.version}
+    if as_json:
+        click.echo(json.dumps(shown))
+    else:
+        click.echo(f"The platform answers at {connection.base_url}. `perijove status --json` also prints its key.")
+
+
+def _answering(data_dir: Path | None, wait: float) -> Connection:
+    """The platform, once it answers. Raises `Unreachable` when it does not within `wait` seconds."""
     import httpx
 
     deadline = time.monotonic() + wait
@@ -104,16 +134,11 @@ def status(data_dir: Path | None, wait: float, as_json: bool) -> None:
         try:
             connection = connect(data_dir)
             httpx.get(f"{connection.base_url}/healthz", timeout=10).raise_for_status()
-            break
-        except (NotRunning, httpx.HTTPError) as error:
-            if time.monotonic() < deadline:
-                time.sleep(0.1)
-                continue
-            reason = str(error) if isinstance(error, NotRunning) else f"No platform answers: {error}."
-            click.echo(f"Error: {reason}", err=True)
-            sys.exit(NO_PLATFORM)
-    shown = {"base_url": connection.base_url, "api_key": connection.api_key, "version": connection.version}
-    if as_json:
-        click.echo(json.dumps(shown))
-    else:
-        click.echo(f"The platform answers at {connection.base_url}. `perijove status --json` also prints its key.")
+            return connection
+        except (NotRunning, httpx.HTTPError, httpx.InvalidURL) as error:
+            if time.monotonic() >= deadline:
+                reason = str(error).rstrip(".") or type(error).__name__
+                raise Unreachable(
+                    f"{reason}." if isinstance(error, NotRunning) else f"No platform answers: {reason}."
+                ) from None
+        time.sleep(0.1)

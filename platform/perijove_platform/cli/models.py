@@ -5,13 +5,15 @@ from urllib.parse import quote
 
 import click
 
-from perijove_platform.cli.files import progress
-from perijove_platform.cli.session import Failed, Json, Session, field, size_text, with_session
+from perijove_platform.cli.failures import Failed, Json
+from perijove_platform.cli.following import Events
+from perijove_platform.cli.session import Session, field, size_text, with_session
+from perijove_platform.cli.uploads import progress
 
 
 @click.group("models")
 def command() -> None:
-    """Pull, register, load and delete models."""
+    """Pull, register, name, load and delete models."""
 
 
 @command.command("list")
@@ -62,23 +64,30 @@ def _create(session: Session, source: Json, model_id: str | None, *, wait: bool)
     with session.events() as events:
         model = session.call("POST", "/v1/models", json=body)
         if wait and model["state"] == "pulling":
-            total = (model["progress"] or {}).get("total_bytes") or model["size_bytes"]
-            done = 0
-            with progress(session, model["id"], total) as advance:
-                for event in events:
-                    if event["object_id"] != model["id"]:
-                        continue
-                    if event["type"] == "model.deleted":
-                        raise Failed(f"The pull of {model['id']} was cancelled.")
-                    model = event["data"]
-                    now = (model["progress"] or {}).get("bytes") or done
-                    advance(now - done)
-                    done = now
-                    if model["state"] != "pulling":
-                        break
+            model = _pulled(session, events, model)
     if model["state"] == "failed":
         raise Failed(f"{model['id']}: {model['state_reason']}")
     session.show(model, f"{model['id']} is {model['state']}.")
+
+
+def _pulled(session: Session, events: Events, model: Json) -> Json:
+    """The model once its pull has ended. Raises `Failed` when it was cancelled."""
+    total = (model["progress"] or {}).get("total_bytes") or model["size_bytes"]
+    done = 0
+    with progress(session, model["id"], total) as advance:
+        while model["state"] == "pulling":
+            model = _next_state(events, model)
+            now = (model["progress"] or {}).get("bytes") or done
+            advance(now - done)
+            done = now
+    return model
+
+
+def _next_state(events: Events, model: Json) -> Json:
+    changed = events.next_state("model", model["id"], _path(model["id"]))
+    if changed is None:
+        raise Failed(f"{model['id']} was deleted.")
+    return changed
 
 
 def _path(model: str, action: str = "") -> str:
@@ -95,10 +104,8 @@ def load(session: Session, model: str) -> None:
         began = False
         # "available" is also what it is before the load has begun.
         while found["state"] not in ("loaded", "failed") and not (began and found["state"] == "available"):
-            event = next(events)
-            if event["object_id"] == found["id"]:
-                found = event["data"]
-                began = True
+            found = _next_state(events, found)
+            began = True
     if found["state"] != "loaded":
         raise Failed(f"{found['id']} is {found['state']}: {found['state_reason'] or 'it could not be loaded'}")
     session.show(found, f"{found['id']} is loaded.")
@@ -112,9 +119,7 @@ def unload(session: Session, model: str) -> None:
     with session.events() as events:
         found = session.call("POST", _path(model, "/unload"))
         while found["state"] == "loaded":
-            event = next(events)
-            if event["object_id"] == found["id"]:
-                found = event["data"]
+            found = _next_state(events, found)
     session.show(found, f"{found['id']} is {found['state']}.")
 
 
@@ -123,5 +128,20 @@ def unload(session: Session, model: str) -> None:
 @with_session
 def delete(session: Session, models: tuple[str, ...]) -> None:
     """Delete models."""
-    for model in models:
-        session.show(session.call("DELETE", _path(model)), f"Deleted {model}.")
+    deleted = (session.call("DELETE", _path(model)) for model in models)
+    session.show_each(deleted, lambda model: f"Deleted {model['id']}.")
+
+
+@command.command()
+@click.argument("model")
+@click.argument("name")
+@click.option("--remove", is_flag=True, help="Take the name away.")
+@with_session
+def alias(session: Session, model: str, name: str, remove: bool) -> None:
+    """Give a model a further NAME, by which requests find it too."""
+    if remove:
+        found = session.call("DELETE", _path(model, f"/aliases/{quote(name, safe='')}"))
+        session.show(found, f"{found['id']} is no longer called {name}.")
+        return
+    found = session.call("POST", _path(model, "/aliases"), json={"alias": name})
+    session.show(found, f"{found['id']} is also called {name}.")

@@ -3,20 +3,19 @@
 import functools
 import json
 import re
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import Any, NoReturn
 
 import click
 import httpx
 
-from perijove_platform.cli.main import FAILED, NO_PLATFORM
+from perijove_platform.cli.failures import Failed, Json, Lost, Silent, Unreachable
+from perijove_platform.cli.following import Events
 from perijove_platform.discovery import NotRunning, connect
 
-Json = dict[str, Any]
 Column = tuple[str, Callable[[Json], object]]
 _TIMEOUT = httpx.Timeout(60, read=600, write=600)
 # All but tab and line feed: what a model or a name says must not steer the terminal.
@@ -24,43 +23,26 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 MAX_PAGE = 100
 
 
-class Failed(click.ClickException):
-    """The command failed; `body` is the platform's error, for `--json`."""
-
-    exit_code = FAILED
-
-    def __init__(self, message: str, *, body: Json | None = None) -> None:
-        super().__init__(message)
-        self.body = body
-        self.as_json = False
-
-    def show(self, file: IO[Any] | None = None) -> None:
-        if self.as_json:
-            click.echo(json.dumps(self.body or {"error": {"message": self.message}}), err=True, file=file)
-        else:
-            super().show(file)
-
-
-class Unreachable(Failed):
-    """There is no platform to talk to."""
-
-    exit_code = NO_PLATFORM
-
-
 class Session:
     """One command's connection to a platform."""
 
     def __init__(self, data_dir: Path | None, *, as_json: bool) -> None:
         self.as_json = as_json
+        self._data_dir = data_dir
+        self.http = httpx.Client(timeout=_TIMEOUT)
+        self.find_platform()
+
+    def find_platform(self) -> None:
+        """Where it answers now: one that was started again may have another port. Raises `Unreachable`."""
         try:
-            self.connection = connect(data_dir)
+            self.connection = connect(self._data_dir)
         except NotRunning as error:
             raise Unreachable(str(error)) from None
-        self.http = httpx.Client(
-            base_url=self.connection.base_url,
-            headers={"Authorization": f"Bearer {self.connection.api_key}"},
-            timeout=_TIMEOUT,
-        )
+        try:
+            self.http.base_url = self.connection.base_url
+        except httpx.InvalidURL as error:
+            raise Unreachable(f"PERIJOVE_BASE_URL is not an address: {error}.") from None
+        self.http.headers["Authorization"] = f"Bearer {self.connection.api_key}"
 
     def call(self, method: str, path: str, **request: Any) -> Json:
         """The JSON answer. Raises `Failed` with the platform's message."""
@@ -75,6 +57,10 @@ class Session:
             raise Unreachable(message) from None
         return body
 
+    def get(self, path: str, **params: object) -> Json:
+        """`call` for what only reads."""
+        return self.call("GET", path, params=params)
+
     @contextmanager
     def stream(self, method: str, path: str, **request: Any) -> Iterator[httpx.Response]:
         """An answer that is read as it arrives."""
@@ -88,20 +74,26 @@ class Session:
     def _errors(self) -> Iterator[None]:
         try:
             yield
+        except httpx.UnsupportedProtocol:
+            raise Unreachable("PERIJOVE_BASE_URL is not an address: it must begin with http:// or https://.") from None
         except httpx.ConnectError:
             message = f"No platform answers at {self.connection.base_url}. Start one with `perijove serve`."
             raise Unreachable(message) from None
         except httpx.TimeoutException:
-            raise Failed("The platform took too long to answer. Try again.") from None
+            raise Silent("The platform took too long to answer. Try again.") from None
         except httpx.HTTPError as error:
-            raise Failed(f"The connection to the platform broke: {error}.") from None
+            reason = str(error).rstrip(".") or type(error).__name__
+            raise Lost(f"The connection to the platform broke: {reason}.") from None
 
-    def pages(self, path: str, *, limit: int | None = None, **params: object) -> Iterator[Json]:
-        """The items of a list, page by page; at most `limit`."""
+    def pages(
+        self, path: str, *, limit: int | None = None, get: Callable[..., Json] | None = None, **params: object
+    ) -> Iterator[Json]:
+        """The items of a list, page by page; at most `limit`. `get` may be that of a command that follows."""
+        get = get or self.get
         left = limit
         while left is None or left > 0:
             size = MAX_PAGE if left is None else min(left, MAX_PAGE)
-            page = self.call("GET", path, params={**params, "limit": size})
+            page = get(path, **params, limit=size)
             yield from page["data"]
             if not page["has_more"]:
                 return
@@ -109,40 +101,74 @@ class Session:
             left = None if left is None else left - len(page["data"])
 
     @contextmanager
-    def events(self) -> Iterator[Iterator[Json]]:
+    def events(self) -> Iterator[Events]:
         """What changes in the project from now on, so that nothing has to be asked for again and again."""
-        with self.stream("GET", "/v1/events", timeout=httpx.Timeout(60)) as answer:
-            lines = answer.iter_lines()
-            # The first comment says that the stream stands: what happens after it is seen.
-            next(lines, None)
-            yield (json.loads(line[5:]) for line in lines if line.startswith("data:"))
+        events = Events(self)
+        try:
+            events.open()
+            yield events
+        finally:
+            events.close()
 
     def show(self, item: Json, message: str) -> None:
         """One result: as JSON, or as a sentence."""
-        click.echo(json.dumps(item, ensure_ascii=False) if self.as_json else plain(message))
+        if self.as_json:
+            self.print_json(item)
+        else:
+            click.echo(plain(message))
+
+    def show_each(self, items: Iterable[Json], message: Callable[[Json], str]) -> None:
+        """One result for each argument: a sentence as each is there, or all of them as one JSON list.
+
+        When one fails, what was done before it is shown nevertheless.
+        """
+        done: list[Json] = []
+        try:
+            for item in items:
+                done.append(item)
+                if not self.as_json:
+                    click.echo(plain(message(item)))
+        except Failed:
+            if self.as_json and done:
+                self.print_json(done)
+            raise
+        if self.as_json:
+            self.print_json(done)
+
+    def print_json(self, document: Json | list[Json]) -> None:
+        """One JSON document, on one line: of a command that follows, one of many."""
+        click.echo(json.dumps(document, ensure_ascii=False))
 
     def table(self, items: Iterable[Json], columns: Iterable[Column], *, empty: str) -> None:
         """A list: as JSON, or as a table."""
         rows = list(items)
         if self.as_json:
-            click.echo(json.dumps(rows, ensure_ascii=False))
-            return
-        if not rows:
+            self.print_json(rows)
+        elif rows:
+            click.echo(_as_table(rows, list(columns)), nl=False)
+        else:
             click.echo(empty)
-            return
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
 
-        table = Table(box=None, pad_edge=False, header_style="bold")
-        named = list(columns)
-        for title, _ in named:
-            table.add_column(title, overflow="fold", no_wrap=title == "ID")
-        for row in rows:
-            table.add_row(*[Text(plain("" if value(row) is None else str(value(row)))) for _, value in named])
-        console = Console()
+
+def _as_table(rows: list[Json], columns: list[Column]) -> str:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=10_000, soft_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title, _ in columns:
+        table.add_column(title, overflow="fold", no_wrap=title == "ID")
+    for row in rows:
+        shown = [plain("" if value(row) is None else str(value(row))) for _, value in columns]
         # Piped, a row stays on its line.
-        Console(width=None if console.is_terminal else 10_000, soft_wrap=not console.is_terminal).print(table)
+        table.add_row(*[Text(text if console.is_terminal else " ".join(text.split())) for text in shown])
+    # Rich would end the process by itself when the pipe is closed.
+    with console.capture() as captured:
+        console.print(table)
+    return "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
 def _fail(answer: httpx.Response) -> NoReturn:
@@ -151,7 +177,7 @@ def _fail(answer: httpx.Response) -> NoReturn:
         message = str(body["error"]["message"])
     except (ValueError, KeyError, TypeError):
         body, message = None, f"The platform answered {answer.status_code}: {answer.text[:200]}"
-    raise Failed(plain(message), body=body)
+    raise Failed(plain(message), body=body, status=answer.status_code)
 
 
 def with_session(function: Callable[..., None]) -> Callable[..., None]:
@@ -168,9 +194,6 @@ def with_session(function: Callable[..., None]) -> Callable[..., None]:
         except Failed as failure:
             failure.as_json = as_json
             raise
-        except BrokenPipeError:
-            # The reader (`head`) has enough.
-            sys.stderr.close()
 
     return command
 

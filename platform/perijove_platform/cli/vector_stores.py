@@ -1,11 +1,11 @@
 """`perijove vector-stores`."""
 
-from pathlib import Path
-
 import click
 
-from perijove_platform.cli.files import upload_path
-from perijove_platform.cli.session import Failed, Json, Session, age_text, field, size_text, with_session
+from perijove_platform.cli.failures import Failed, Json
+from perijove_platform.cli.following import RESUMED
+from perijove_platform.cli.session import Session, age_text, field, size_text, with_session
+from perijove_platform.cli.uploads import Uploads, uploads
 
 STORES = "/v1/vector_stores"
 _PASSAGE_CHARACTERS = 400
@@ -43,10 +43,16 @@ def list_stores(session: Session, limit: int) -> None:
 def create(session: Session, files: tuple[str, ...], name: str | None, embedding_model: str | None) -> None:
     """Create a vector store, with FILES (ids or paths) in it."""
     optional = {"name": name, "embedding_model": embedding_model}
-    store = session.call("POST", STORES, json={key: value for key, value in optional.items() if value})
-    if files:
-        _add(session, store["id"], files)
-        store = session.call("GET", f"{STORES}/{store['id']}")
+    with uploads(session) as made:
+        ids = [made.id_of(file, "assistants") for file in files]
+        store = made.hand_over(STORES, {key: value for key, value in optional.items() if value})
+        if ids:
+            try:
+                _index(session, made, store["id"], ids)
+            except Failed as failure:
+                failure.add(f"The vector store {store['id']} was created.")
+                raise
+            store = session.get(f"{STORES}/{store['id']}")
     session.show(store, f"{store['id']}  {store['name'] or ''}  {store['file_counts']['completed']} files indexed")
 
 
@@ -56,22 +62,21 @@ def create(session: Session, files: tuple[str, ...], name: str | None, embedding
 @with_session
 def add(session: Session, store_id: str, files: tuple[str, ...]) -> None:
     """Add FILES (ids or paths) to a vector store and wait until they are indexed."""
-    batch = _add(session, store_id, files)
+    with uploads(session) as made:
+        batch = _index(session, made, store_id, [made.id_of(file, "assistants") for file in files])
     session.show(batch, f"{batch['file_counts']['completed']} files indexed.")
 
 
-def _add(session: Session, store_id: str, files: tuple[str, ...]) -> Json:
-    """Attach the files, uploaded first where they are paths, and wait for their indexing."""
-    ids = [
-        str(upload_path(session, Path(file), "assistants")["id"]) if Path(file).is_file() else file for file in files
-    ]
+def _index(session: Session, made: Uploads, store_id: str, ids: list[str]) -> Json:
+    """Attach the files and wait until they are indexed."""
     with session.events() as events:
-        batch = session.call("POST", f"{STORES}/{store_id}/file_batches", json={"file_ids": ids})
+        batch = made.hand_over(f"{STORES}/{store_id}/file_batches", {"file_ids": ids})
         url = f"{STORES}/{store_id}/file_batches/{batch['id']}"
-        batch = session.call("GET", url)
+        batch = events.get(url)
         while batch["status"] == "in_progress":
-            if next(events)["type"].startswith("vector_store"):
-                batch = session.call("GET", url)
+            event = next(events)
+            if event["type"].startswith("vector_store") or event["type"] in RESUMED:
+                batch = events.get(url)
     if batch["file_counts"]["failed"]:
         failed = session.call("GET", f"{url}/files", params={"filter": "failed"})["data"]
         reasons = "; ".join(f"{file['id']}: {file['last_error']['message']}" for file in failed[:5])
@@ -105,5 +110,5 @@ def search(session: Session, store_id: str, query: str, max_results: int) -> Non
 @with_session
 def delete(session: Session, store_ids: tuple[str, ...]) -> None:
     """Delete vector stores; the files stay."""
-    for store_id in store_ids:
-        session.show(session.call("DELETE", f"{STORES}/{store_id}"), f"Deleted {store_id}.")
+    deleted = (session.call("DELETE", f"{STORES}/{store_id}") for store_id in store_ids)
+    session.show_each(deleted, lambda store: f"Deleted {store['id']}.")

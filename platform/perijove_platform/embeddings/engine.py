@@ -1,9 +1,9 @@
 """Embedding models that an engine serves: any embedding GGUF."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
-
-import httpx
 
 from perijove_platform.embeddings.base import Embeddings
 from perijove_platform.embeddings.wordllama import normalized
@@ -11,6 +11,7 @@ from perijove_platform.errors import BadGateway, BadRequest
 from perijove_platform.runtimes.base import Endpoint, ModelSpec, Serving
 
 if TYPE_CHECKING:
+    import httpx
     from numpy.typing import NDArray
 
 _BATCH = 16
@@ -31,6 +32,7 @@ class EngineEmbedder:
         self._serving = serving
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
+        import httpx
         import numpy as np
 
         parts: list[NDArray[np.float32]] = []
@@ -46,6 +48,8 @@ class EngineEmbedder:
         return Embeddings(normalized(np.concatenate(parts)), tokens)
 
     async def _post(self, client: httpx.AsyncClient, endpoint: Endpoint, texts: list[str]) -> dict[str, Any]:
+        import httpx
+
         payload = {"model": self.model_id, "input": texts, "encoding_format": "float"}
         try:
             response = await client.post(

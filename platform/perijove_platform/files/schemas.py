@@ -3,7 +3,8 @@
 from typing import Annotated, Literal, get_args
 
 from fastapi import Query
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic_core import PydanticCustomError
 
 from perijove_platform.pagination import ListParams
 from perijove_platform.schemas import Request, Response
@@ -29,6 +30,13 @@ def check_filename(name: str) -> str:
 
 Filename = Annotated[str, AfterValidator(check_filename)]
 """Any text, emoji, slashes and ``..`` included: it is data and never a path of ours."""
+
+
+def _check_size(size: object) -> object:
+    if size == 0 and not isinstance(size, bool):
+        message = "an empty file (0 bytes) has nothing to upload; check that it was written, or choose another"
+        raise PydanticCustomError("empty_file", message)
+    return size
 
 
 class ExpiresAfter(Request):
@@ -147,7 +155,7 @@ class UploadCreate(Request):
 
     filename: Filename
     purpose: UploadPurpose
-    bytes: int = Field(ge=1)
+    bytes: Annotated[int, BeforeValidator(_check_size), Field(ge=1)]
     mime_type: str = Field(min_length=1, max_length=255, pattern=r"^[\x21-\x7e ]+$")
     expires_after: ExpiresAfter | None = None
 

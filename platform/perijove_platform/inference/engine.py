@@ -78,7 +78,9 @@ def translate(route: Route, status: int, body: Any) -> ApiError:
     if status == 400 or error.get("code") == 400:
         return BadRequest(f"The engine refused the request: {message.rstrip('.')}.", code="invalid_value")
     if status == 503:
-        return Unavailable(f"The engine is not ready: {message}. Send the request again shortly.", code="engine_busy")
+        return Unavailable(
+            f"The engine is not ready: {message.rstrip('.')}. Send the request again shortly.", code="engine_busy"
+        )
     if status == 501:
         return BadRequest(f"The engine does not support this request: {message.rstrip('.')}.", code="unsupported")
     return engine_failed(route.entry, message.rstrip("."))

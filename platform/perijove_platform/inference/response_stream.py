@@ -212,10 +212,25 @@ class ResponseBuilder:
                 code = "rate_limit_exceeded"
             case _:
                 code = "server_error"
-        self.response["status"] = "failed"
+        self._break_off("failed")
         self.response["error"] = {"code": code, "message": error.message}
         yield self._event("error", code=error.code, message=error.message, param=error.param)
         yield self._whole("response.failed")
+
+    def cancel(self) -> bool:
+        """The client has left. Whether the response was still being made."""
+        if self.response["status"] != "in_progress":
+            return False
+        self._break_off("cancelled")
+        return True
+
+    def _break_off(self, status: str) -> None:
+        """End where it stands; a message that has no text yet is left out."""
+        self.response["output"] = [item for item in self.response["output"] if item.get("content") != []]
+        for item in self.response["output"]:
+            if item["status"] != "completed":
+                item["status"] = "incomplete"
+        self.response["status"] = status
 
 
 def _logprobs(delta: Delta) -> list[dict[str, Any]]:

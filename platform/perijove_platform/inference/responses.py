@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 from perijove_platform.database import Database
@@ -30,6 +32,24 @@ PASSAGES_SHARE = 0.5
 """The part of the context that passages may fill; the rest is for the conversation and the answer."""
 
 
+@dataclass(frozen=True)
+class _Turn:
+    """One request on its way to its response.
+
+    Attributes:
+        searches: the file searches to do first.
+        items: its own input, as it is stored.
+        messages: the whole conversation, as the model is asked.
+    """
+
+    request: ResponseRequest
+    tools: response_input.ResponseTools
+    searches: Sequence[FileSearchTool]
+    items: list[dict[str, Any]]
+    messages: list[Message]
+    builder: ResponseBuilder
+
+
 class ResponsesService:
     """`/v1/responses`.
 
@@ -47,36 +67,46 @@ class ResponsesService:
         """The finished response.
 
         Raises:
-            ApiError: whatever made it fail.
+            ApiError: whatever made it fail; nothing is stored then, since nobody was told an id.
         """
-        last: Event = {}
-        async with aclosing(self._run(caller, request)) as events:
-            async for event in events:
-                last = event
-        response: dict[str, Any] = last["response"]
-        return response
+        turn = await self._prepare(caller, request)
+        async with aclosing(self._run(caller, turn)) as events:
+            async for _ in events:
+                pass
+        return turn.builder.response
 
     async def stream(self, caller: Caller, request: ResponseRequest) -> AsyncGenerator[Event]:
-        """The response as events; a failure after the first one becomes an event."""
-        builder: ResponseBuilder | None = None
+        """The response as events; a failure after the first one becomes an event.
+
+        The first event tells the id, so a response that ends early after it is stored too: as failed, or as cancelled
+        when the client leaves.
+        """
+        turn = await self._prepare(caller, request)
+        begun = False
         try:
-            async with aclosing(self._run(caller, request)) as events:
+            async with aclosing(self._run(caller, turn)) as events:
                 async for event in events:
-                    builder = event.pop("builder", builder)
+                    begun = True
                     yield event
         except ApiError as error:
-            if builder is None:
+            if not begun:
                 raise
-            for event in builder.fail(error):
+            failure = list(turn.builder.fail(error))
+            await self._keep(caller, turn)
+            for event in failure:
                 yield event
+        except (asyncio.CancelledError, GeneratorExit):
+            if begun and turn.builder.cancel():
+                await self._keep(caller, turn)
+            raise
 
-    async def _run(self, caller: Caller, request: ResponseRequest) -> AsyncGenerator[Event]:
+    async def _prepare(self, caller: Caller, request: ResponseRequest) -> _Turn:
+        """Refuse what cannot be answered, before an engine is asked for."""
         tools = response_input.check(request)
         items = response_input.items_of(request)
         named_function = isinstance(request.tool_choice, NamedToolChoice) and request.tool_choice.type == "function"
         searches = [] if request.tool_choice == "none" or named_function else tools.file_searches
-        file_search = self._file_search
-        if searches and file_search is None:
+        if searches and self._file_search is None:
             raise Unavailable("This platform runs without vector stores, which 'file_search' needs.", param="tools")
         earlier = await self._history(caller, request.previous_response_id)
         messages = response_input.messages_of([*earlier, *items])
@@ -85,31 +115,30 @@ class ResponsesService:
         if request.instructions:
             messages.insert(0, Message(role="system", content=request.instructions))
         builder = ResponseBuilder(request, show_results="file_search_call.results" in (request.include or ()))
-        async with self._inference.session(caller, request.model, context_param="input") as session:
+        return _Turn(request, tools, searches, items, messages, builder)
+
+    async def _run(self, caller: Caller, turn: _Turn) -> AsyncGenerator[Event]:
+        builder = turn.builder
+        async with self._inference.session(caller, turn.request.model, context_param="input") as session:
             for event in builder.begin():
-                yield {**event, "builder": builder}
-            if file_search is not None and searches:
-                async with aclosing(self._search(caller, session, file_search, searches, messages, builder)) as found:
+                yield event
+            if self._file_search is not None and turn.searches:
+                async with aclosing(self._search(caller, session, self._file_search, turn)) as found:
                     async for event in found:
                         yield event
-            async with aclosing(self._generate(session, request, tools, messages)) as deltas:
+            async with aclosing(self._generate(session, turn)) as deltas:
                 async for delta in deltas:
                     for event in builder.add(delta):
                         yield event
             for event in builder.end(session.totals()):
                 yield event
-            await self._keep(caller, request, items, builder.response)
+            await self._keep(caller, turn)
         yield builder.finish()
 
-    async def _generate(
-        self,
-        session: EngineSession,
-        request: ResponseRequest,
-        tools: response_input.ResponseTools,
-        messages: list[Message],
-    ) -> AsyncGenerator[Delta]:
+    async def _generate(self, session: EngineSession, turn: _Turn) -> AsyncGenerator[Delta]:
+        messages = turn.messages
         for attempt in range(MAX_TRUNCATIONS + 1):
-            asked = response_input.chat_request(request, tools, messages)
+            asked = response_input.chat_request(turn.request, turn.tools, messages)
             choices: Choices = await chat.choices_of(session, asked)
             try:
                 async with aclosing(choices):
@@ -118,24 +147,18 @@ class ResponsesService:
                 return
             except ContextExceeded as error:
                 # The engine refuses before the first delta, so nothing has been yielded twice.
-                if request.truncation != "auto" or attempt == MAX_TRUNCATIONS:
+                if turn.request.truncation != "auto" or attempt == MAX_TRUNCATIONS:
                     raise
                 messages = _truncated(messages, error)
 
     async def _search(
-        self,
-        caller: Caller,
-        session: EngineSession,
-        file_search: FileSearch,
-        searches: Sequence[FileSearchTool],
-        messages: list[Message],
-        builder: ResponseBuilder,
+        self, caller: Caller, session: EngineSession, file_search: FileSearch, turn: _Turn
     ) -> AsyncGenerator[Event]:
-        query = _query(messages)
+        query = _query(turn.messages)
         room = int(session.route.endpoint.context_length * PASSAGES_SHARE * CHARACTERS_PER_TOKEN)
         used: list[Passage] = []
-        for tool in searches:
-            for event in builder.search_begins(query):
+        for tool in turn.searches:
+            for event in turn.builder.search_begins(query):
                 yield event
             passages = await file_search.search_passages(
                 caller.project_id,
@@ -149,10 +172,10 @@ class ResponsesService:
                 if room > 0:
                     used.append(passage)
                     room -= len(passage.text)
-            for event in builder.search_ends(passages, used):
+            for event in turn.builder.search_ends(passages, used):
                 yield event
         if used:
-            _insert_passages(messages, used, room)
+            _insert_passages(turn.messages, used, room)
 
     async def _history(self, caller: Caller, response_id: str | None) -> list[dict[str, Any]]:
         """The items of the conversation up to that response, oldest first."""
@@ -167,7 +190,7 @@ class ResponsesService:
                         param="previous_response_id",
                         code="previous_response_not_found",
                     )
-                turns.append([*row.input, *row.body["output"]])
+                turns.append([*row.input, *filter(_can_be_replayed, row.body["output"])])
                 response_id = row.previous_response_id
                 if len(turns) > MAX_CHAIN:
                     raise BadRequest(
@@ -176,11 +199,10 @@ class ResponsesService:
                     )
         return [item for turn in reversed(turns) for item in turn]
 
-    async def _keep(
-        self, caller: Caller, request: ResponseRequest, items: list[dict[str, Any]], response: dict[str, Any]
-    ) -> None:
-        if request.store is False:
+    async def _keep(self, caller: Caller, turn: _Turn) -> None:
+        if turn.request.store is False:
             return
+        response = turn.builder.response
         async with self._database.write() as session:
             ResponseStore(session, caller.project_id).add(
                 ResponseRow(
@@ -189,8 +211,8 @@ class ResponsesService:
                     project_id=caller.project_id,
                     created_by=caller.user_id,
                     created_at=response["created_at"],
-                    previous_response_id=request.previous_response_id,
-                    input=items,
+                    previous_response_id=turn.request.previous_response_id,
+                    input=turn.items,
                     body=response,
                 )
             )
@@ -240,6 +262,11 @@ class ResponsesService:
             last_id=ids[-1] if ids else "",
             has_more=len(items) > len(page),
         )
+
+
+def _can_be_replayed(item: dict[str, Any]) -> bool:
+    """Half of a text is a text; half of a function's arguments is no JSON."""
+    return bool(item["type"] != "function_call" or item["status"] == "completed")
 
 
 def _not_found(response_id: str) -> NotFound:

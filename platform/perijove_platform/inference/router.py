@@ -151,7 +151,7 @@ class Router:
                 headers={"Retry-After": "10"},
             )
         if entry.state is ModelState.FAILED:
-            reason = entry.state_reason or "its file could not be read"
+            reason = (entry.state_reason or "its file could not be read").rstrip(".")
             raise Unavailable(
                 f"Model '{name}' failed: {reason}. Delete it and register it again.", param="model", code="model_failed"
             )

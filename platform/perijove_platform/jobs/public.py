@@ -16,12 +16,13 @@ from perijove_platform.jobs.schemas import (
 from perijove_platform.jobs.store import CheckpointRow, JobEventRow, JobRow
 from perijove_platform.runtimes.base import JobState
 
-Status = Literal["validating_files", "queued", "running", "succeeded", "failed", "cancelled"]
+Status = Literal["validating_files", "queued", "running", "pausing", "paused", "succeeded", "failed", "cancelled"]
+"""OpenAI's; its client knows the first two and the last four of the others by name, and passes on what it gets."""
 _STATUS: dict[JobState, Status] = {
     JobState.QUEUED: "queued",
     JobState.ADMITTED: "queued",
     JobState.RUNNING: "running",
-    JobState.PAUSED: "queued",
+    JobState.PAUSED: "paused",
     JobState.SUCCEEDED: "succeeded",
     JobState.FAILED: "failed",
     JobState.CANCELLED: "cancelled",
@@ -32,6 +33,16 @@ _ID_CHARACTERS = 8
 def model_name(row: JobRow) -> str:
     """``ft:<base>:<suffix>:<id>``, whose last part is the end of the job's id."""
     return f"ft:{row.model}:{row.suffix or ''}:{row.id[-_ID_CHARACTERS:]}"
+
+
+def status_of(row: JobRow) -> Status:
+    """OpenAI's `status`, which follows from the state and from what is still to be done."""
+    state = JobState(row.state)
+    if row.desired == "pause" and not state.final and state is not JobState.PAUSED:
+        return "pausing"
+    if state is JobState.QUEUED and not row.inputs:
+        return "validating_files"
+    return _STATUS[state]
 
 
 def public_job(row: JobRow) -> FineTuningJob:
@@ -49,7 +60,7 @@ def public_job(row: JobRow) -> FineTuningJob:
         organization_id=row.organization_id,
         result_files=row.result_files,
         seed=row.seed,
-        status=_STATUS[JobState(row.state)],
+        status=status_of(row),
         trained_tokens=row.trained_tokens,
         training_file=row.training_file,
         validation_file=row.validation_file,

@@ -81,6 +81,17 @@ class JobRecorder:
         self._errors[job_id] = {"code": code, "message": message, "param": param}
         await self._record_state(job_id, JobState.FAILED, message, None)
 
+    async def files_checked(self, job_id: str, inputs: Mapping[str, str]) -> JobRow | None:
+        """The job, which is queued from now on; ``None`` when it is not wanted any more."""
+        async with self._database.write() as session:
+            row = await self._open(session, job_id)
+            if row is None or row.desired != "run" or row.state != JobState.QUEUED:
+                return None
+            row.inputs, row.state_reason = dict(inputs), None
+            await self.add_message(session, row, "info", "Files validated, the job is queued")
+            await self._updated(session, row)
+            return row
+
     async def set_state(
         self, session: AsyncSession, row: JobRow, state: JobState, reason: str | None, position: int | None = None
     ) -> None:

@@ -65,10 +65,17 @@ class EventListParams(ListParams):
 
 
 class LogParams(Request):
-    """`tail` is in bytes; without it the log is sent from its beginning."""
+    """Which part of a log to send.
+
+    Attributes:
+        follow: go on with what is written later, until the run ends.
+        tail: only the last so many lines, and no more than 4 MiB of them.
+        tail_bytes: only the last so many bytes, for who pages backwards; the first line may be cut.
+    """
 
     follow: bool = False
-    tail: Annotated[int, Query(ge=0, le=16 << 20)] | None = None
+    tail: Annotated[int, Query(ge=0, le=16 << 20, description="Only the last so many lines.")] | None = None
+    tail_bytes: Annotated[int, Query(ge=0, le=16 << 20, description="Only the last so many bytes.")] | None = None
 
 
 class JobError(Response):
@@ -123,7 +130,7 @@ class FineTuningJob(Response):
     organization_id: str
     result_files: list[str]
     seed: int
-    status: Literal["validating_files", "queued", "running", "succeeded", "failed", "cancelled"]
+    status: Literal["validating_files", "queued", "running", "pausing", "paused", "succeeded", "failed", "cancelled"]
     trained_tokens: int | None
     training_file: str
     validation_file: str | None

@@ -10,6 +10,7 @@ from perijove_platform.database import Database
 from perijove_platform.errors import BadRequest, Conflict, NotFound, RateLimited
 from perijove_platform.events import EventBus
 from perijove_platform.ids import new_id
+from perijove_platform.jobs.inputs import checked_inputs
 from perijove_platform.jobs.public import public_checkpoint, public_event, public_job
 from perijove_platform.jobs.recorder import JobRecorder
 from perijove_platform.jobs.schemas import (
@@ -22,16 +23,16 @@ from perijove_platform.jobs.schemas import (
     JobListParams,
     LogParams,
 )
-from perijove_platform.jobs.sources import TrainableModels, TrainingFile, TrainingFiles
+from perijove_platform.jobs.sources import TrainableModels, TrainingFiles
 from perijove_platform.jobs.store import JobRow, JobStore
-from perijove_platform.jobs.submission import TRAINING_INPUT, VALIDATION_INPUT
 from perijove_platform.jobs.tracker import JobTracker
 from perijove_platform.pagination import ListParams, Page, page
 from perijove_platform.rbac import Caller
 from perijove_platform.runtimes.base import Cluster, JobState
 
-_SHOWN_ERRORS = 5
 _WAIT_SECONDS = 5.0
+_CHECK_SECONDS = 3.0
+"""Files that take longer to check are checked after the job has been created."""
 
 
 class JobsService:
@@ -59,7 +60,7 @@ class JobsService:
         self._files = files
         self._max_queued = max_queued
         self._recorder = JobRecorder(database, events, models, files)
-        self._tracker = JobTracker(database, clusters, self._recorder, models)
+        self._tracker = JobTracker(database, clusters, self._recorder, models, files)
 
     async def start(self) -> None:
         """Take up the jobs that a stop or a crash interrupted. The clusters and the models are started before."""
@@ -69,7 +70,7 @@ class JobsService:
         await self._tracker.stop()
 
     async def create(self, caller: Caller, request: JobCreate) -> FineTuningJob:
-        """Check everything that can be checked, then queue.
+        """Check everything that can be checked at once, then queue. Large files are checked afterwards.
 
         Raises:
             BadRequest: the model cannot be trained, a file cannot be used (naming its lines), or a field is not
@@ -81,11 +82,7 @@ class JobsService:
             known = ", ".join(sorted(self._clusters))
             raise BadRequest(f"Unknown cluster '{request.cluster}'. There is: {known}.", param="cluster")
         model = await self._base_model(caller, request.model)
-        training = await self._file(caller, request.training_file, "training_file")
-        inputs = {TRAINING_INPUT: training.key}
-        if request.validation_file is not None:
-            validation = await self._file(caller, request.validation_file, "validation_file")
-            inputs[VALIDATION_INPUT] = validation.key
+        inputs = await self._inputs(caller, request)
         row = JobRow(
             id=new_id("ftjob-"),
             organization_id=caller.organization_id,
@@ -103,6 +100,7 @@ class JobsService:
             inputs=inputs,
             desired="run",
             state=str(JobState.QUEUED),
+            state_reason=None if inputs else "checking the files",
             result_files=[],
         )
         async with self._database.write() as session:
@@ -144,11 +142,8 @@ class JobsService:
         row = await self._wish(caller, job_id, "cancel")
         if row.state == JobState.CANCELLED:
             return public_job(row)
-        if row.state == JobState.PAUSED:  # no cluster has it
-            async with self._database.write() as session:
-                row = await self._require(JobStore(session, caller.project_id), job_id)
-                await self._recorder.set_state(session, row, JobState.CANCELLED, "cancelled")
-            return public_job(row)
+        if row.state == JobState.PAUSED or not row.inputs:
+            return await self._end_unsubmitted(caller, job_id, JobState.CANCELLED)
         await self._clusters[row.cluster].jobs.cancel(job_id)
         return await self._settled(caller, job_id, JobState.CANCELLED)
 
@@ -157,6 +152,8 @@ class JobsService:
         row = await self._wish(caller, job_id, "pause")
         if row.state == JobState.PAUSED:
             return public_job(row)
+        if not row.inputs:
+            return await self._end_unsubmitted(caller, job_id, JobState.PAUSED)
         await self._clusters[row.cluster].jobs.suspend(job_id)
         return await self._settled(caller, job_id, JobState.PAUSED)
 
@@ -174,11 +171,22 @@ class JobsService:
 
     async def logs(self, caller: Caller, job_id: str, params: LogParams) -> AsyncIterator[bytes]:
         """The job's log; found or not is known before the first byte."""
+        if params.tail is not None and params.tail_bytes is not None:
+            raise BadRequest("Give 'tail' (lines) or 'tail_bytes', not both.", param="tail_bytes")
         row = await self._row(caller, job_id)
         cluster = self._clusters.get(row.cluster)
         if cluster is None:
             raise Conflict(f"The cluster '{row.cluster}', which has this job's log, is no longer there.")
-        return cluster.jobs.logs(job_id, follow=params.follow, tail_bytes=params.tail)
+        return cluster.jobs.logs(job_id, follow=params.follow, tail_lines=params.tail, tail_bytes=params.tail_bytes)
+
+    async def _end_unsubmitted(self, caller: Caller, job_id: str, state: JobState) -> FineTuningJob:
+        """For a job that no cluster has: one that is paused, or whose files are being checked."""
+        self._tracker.end_check(job_id)
+        async with self._database.write() as session:
+            row = await self._require(JobStore(session, caller.project_id), job_id)
+            if not JobState(row.state).final:
+                await self._recorder.set_state(session, row, state, str(state))
+        return public_job(row)
 
     async def _wish(self, caller: Caller, job_id: str, desired: str) -> JobRow:
         """Write down what the owner wants before asking the cluster, so that a crash in between forgets nothing."""
@@ -217,6 +225,14 @@ class JobsService:
             raise NotFound(f"No fine-tuning job '{job_id}'.", param="fine_tuning_job_id", code="job_not_found")
         return row
 
+    async def _inputs(self, caller: Caller, request: JobCreate) -> dict[str, str]:
+        """What `checked_inputs` finds, or nothing when that takes longer than a request should."""
+        try:
+            async with asyncio.timeout(_CHECK_SECONDS):
+                return await checked_inputs(self._files, caller, request.training_file, request.validation_file)
+        except TimeoutError:
+            return {}
+
     async def _base_model(self, caller: Caller, name: str) -> str:
         """The name of the model to train, with aliases resolved."""
         try:
@@ -234,23 +250,6 @@ class JobsService:
         except Conflict as error:
             raise BadRequest(error.message, param="model", code="model_not_available") from error
         return model.id
-
-    async def _file(self, caller: Caller, file_id: str, param: str) -> TrainingFile:
-        try:
-            file = await self._files.training_file(caller, file_id)
-        except NotFound as error:
-            raise BadRequest(error.message, param=param, code="file_not_found") from error
-        if file.purpose != "fine-tune":
-            message = f"File '{file_id}' has the purpose '{file.purpose}'. Upload it with the purpose 'fine-tune'."
-            raise BadRequest(message, param=param, code="invalid_purpose")
-        if file.errors:
-            shown = "; ".join(f"line {error.line}: {error.message}" for error in file.errors[:_SHOWN_ERRORS])
-            more = f" (and {len(file.errors) - _SHOWN_ERRORS} more)" if len(file.errors) > _SHOWN_ERRORS else ""
-            message = f"File '{file_id}' cannot be used for training. {shown}{more}."
-            raise BadRequest(message, param=param, code="invalid_training_file")
-        if file.examples == 0:
-            raise BadRequest(f"File '{file_id}' has no examples.", param=param, code="invalid_training_file")
-        return file
 
 
 def _past(state: str) -> str:

@@ -21,7 +21,8 @@ class JobRow(Owned, Base):
 
     Attributes:
         desired: what its owner wants: ``run``, ``pause`` or ``cancel``; `state` is where it stands.
-        inputs: object-store keys by their place in the working folder, as in `JobSpec`.
+        inputs: object-store keys by their place in the working folder, as in `JobSpec`; empty while the files are
+            being checked, before any cluster has heard of the job.
         requested: the hyperparameters as asked for; `decided` has the values that the trainer chose for "auto".
         result: the trainer's ``result`` report, kept while the result is being registered.
     """

@@ -9,10 +9,11 @@ from typing import Any
 
 from perijove_platform.database import Database
 from perijove_platform.errors import ApiError
+from perijove_platform.jobs.inputs import checked_inputs
 from perijove_platform.jobs.recorder import JobRecorder
-from perijove_platform.jobs.sources import TrainableModels
+from perijove_platform.jobs.sources import TrainableModels, TrainingFiles
 from perijove_platform.jobs.store import JobRow, find_job, unfinished_jobs
-from perijove_platform.jobs.submission import job_spec
+from perijove_platform.jobs.submission import job_spec, owner_of
 from perijove_platform.runtimes.base import Cluster, JobState, JobUpdate
 
 logger = logging.getLogger(__name__)
@@ -27,12 +28,19 @@ class JobTracker:
     """The background half of the jobs manager."""
 
     def __init__(
-        self, database: Database, clusters: Mapping[str, Cluster], recorder: JobRecorder, models: TrainableModels
+        self,
+        database: Database,
+        clusters: Mapping[str, Cluster],
+        recorder: JobRecorder,
+        models: TrainableModels,
+        files: TrainingFiles,
     ) -> None:
         self._database = database
         self._clusters = clusters
         self._recorder = recorder
         self._models = models
+        self._files = files
+        self._checks: dict[str, asyncio.Task[None]] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -43,12 +51,18 @@ class JobTracker:
             await self._take_up(row)
 
     async def stop(self) -> None:
-        for task in self._tasks:
+        tasks = [*self._tasks, *self._checks.values()]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def submit(self, row: JobRow) -> None:
-        """Hand a job to its cluster; a job that cannot be handed over has failed."""
+        """Hand a job to its cluster, once its files have been checked; one that cannot be handed over has failed."""
+        if not row.inputs:
+            self.end_check(row.id)
+            self._checks[row.id] = task = asyncio.create_task(self._check(row))
+            task.add_done_callback(lambda done: self._forget_check(row.id, done))
+            return
         cluster = self._clusters.get(row.cluster)
         if cluster is None:
             await self._recorder.fail(row.id, "cluster_gone", f"The cluster '{row.cluster}' is no longer there.")
@@ -66,6 +80,30 @@ class JobTracker:
             await cluster.jobs.cancel(row.id)
         elif current is not None and current.desired == "pause":
             await cluster.jobs.suspend(row.id)
+
+    def end_check(self, job_id: str) -> None:
+        """Stop checking the files of a job, if that is what it is waiting for."""
+        if (task := self._checks.pop(job_id, None)) is not None:
+            task.cancel()
+
+    def _forget_check(self, job_id: str, task: asyncio.Task[None]) -> None:
+        if self._checks.get(job_id) is task:
+            del self._checks[job_id]
+
+    async def _check(self, row: JobRow) -> None:
+        try:
+            inputs = await checked_inputs(self._files, owner_of(row), row.training_file, row.validation_file)
+        except ApiError as error:
+            await self._recorder.fail(row.id, error.code or "invalid_training_file", error.message, error.param)
+            return
+        except Exception:
+            logger.exception("The files of job %s cannot be checked", row.id)
+            message = "The files could not be checked; the platform's log says why. Create the job again."
+            await self._recorder.fail(row.id, "input", message)
+            return
+        checked = await self._recorder.files_checked(row.id, inputs)
+        if checked is not None:
+            await self.submit(checked)
 
     async def _take_up(self, row: JobRow) -> None:
         state = {"cancel": JobState.CANCELLED, "pause": JobState.PAUSED}.get(row.desired, JobState.QUEUED)

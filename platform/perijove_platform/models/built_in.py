@@ -65,5 +65,7 @@ class BuiltInModels:
                 return
             if weights is not None:
                 apply_weights(row, weights)
+            else:
+                row.bytes_done, row.size_bytes = 0, default_model.DOWNLOAD_BYTES
             row.state, row.state_reason = ("available", None) if weights is not None else ("pulling", None)
             await self._states.publish(session, change, row)

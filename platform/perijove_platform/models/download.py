@@ -8,12 +8,13 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO
-
-import httpx
+from typing import TYPE_CHECKING, BinaryIO
 
 from perijove_platform.models.hub import OFFLINE_ADVICE, PlannedFile, PullPlan, describe, file_url
 from perijove_platform.runtimes.local.memory import format_bytes
+
+if TYPE_CHECKING:
+    import httpx
 
 _CHUNK_BYTES = 1 << 20
 _ATTEMPTS = 5
@@ -76,11 +77,14 @@ class Download:
         return self._folder / PurePosixPath(file.name).name
 
     async def _fetch(self, file: PlannedFile) -> None:
+        import httpx
+
         target = self._target(file)
         if await asyncio.to_thread(target.exists):
             return  # only a file whose checksum was right carries this name
         partial = target.with_name(target.name + ".partial")
         digest, have = await asyncio.to_thread(_digest, partial, file.size)
+        self._on_progress(self._finished_bytes + have)
         attempt = 0
         while have < file.size:
             before = have

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-import httpx
 from pydantic import BaseModel, ValidationError
 
 from perijove_platform.engines.gguf_header import split_parts
@@ -15,6 +15,9 @@ from perijove_platform.errors import BadGateway, BadRequest, NotFound, Unavailab
 from perijove_platform.models.inspect_path import first_parts
 from perijove_platform.models.schemas import HubSource
 from perijove_platform.settings import Settings
+
+if TYPE_CHECKING:
+    import httpx
 
 # Small enough for a laptop and close to the full model first; then what costs less, then what costs more.
 _PREFERENCE = ("Q4_K_M", "Q8_0", "Q5_K_M", "Q4_K_S", "Q4_0", "Q4_1", "IQ4_XS", "Q6_K", "Q5_0", "Q3_K_M", "F16", "BF16")
@@ -64,6 +67,8 @@ class _Listing(BaseModel):
 
 def hub_client(settings: Settings) -> httpx.AsyncClient:
     """A client for the hub of the settings. The token goes to the hub alone: a redirect elsewhere drops it."""
+    import httpx
+
     headers = {"User-Agent": "perijove"}
     if settings.hub_token is not None:
         headers["Authorization"] = f"Bearer {settings.hub_token.get_secret_value()}"
@@ -101,6 +106,8 @@ async def plan_pull(client: httpx.AsyncClient, source: HubSource) -> PullPlan:
 
 
 async def _listing(client: httpx.AsyncClient, source: HubSource) -> _Listing:
+    import httpx
+
     url = f"/api/models/{source.repo}/revision/{quote(source.revision, safe='')}"
     try:
         async with client.stream("GET", url, params={"blobs": "true"}) as response:

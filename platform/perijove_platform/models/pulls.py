@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import shutil
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -78,10 +78,10 @@ class Pulls:
             await self._fail(row, "an unexpected error, which is in the platform's log: pull it again", keep=True)
 
     async def _fetch(self, row: ModelRow) -> Path:
-        if row.plan is None:
-            return await default_model.fetch(self._settings.cache_dir)
         progress = _Progress(lambda count: self._tell(row, count))
         try:
+            if row.plan is None:
+                return await default_model.fetch(self._settings.cache_dir, progress.set)
             async with hub_client(self._settings) as client:
                 plan = PullPlan.model_validate(row.plan)
                 return await Download(client, plan, self.folder(row.id), progress.set).run()
@@ -110,7 +110,7 @@ class Pulls:
         async with self._database.write() as session:
             current = await ModelStore(session, row.project_id).get(row.id)
             if current is not None:
-                current.state, current.state_reason = "failed", f"The model was not pulled: {reason}."
+                current.state, current.state_reason = "failed", f"The model was not pulled: {reason.rstrip('.')}."
                 current.bytes_done = current.bytes_done if keep else 0
                 await self._states.publish(session, "updated", current)
 
@@ -125,24 +125,32 @@ def apply_weights(row: ModelRow, weights: Weights) -> None:
 
 
 class _Progress:
-    """Tells the newest count, at most every `_PROGRESS_SECONDS`, without holding up the download."""
+    """Tells the newest count, at most every `_PROGRESS_SECONDS`, without holding up the download.
+
+    The last count before a standstill is told too.
+    """
 
     def __init__(self, tell: Callable[[int], Awaitable[None]]) -> None:
         self._tell = tell
         self._count = 0
-        self._next = 0.0
+        self._closed = asyncio.Event()
         self._telling: asyncio.Task[None] | None = None
 
     def set(self, count: int) -> None:
         self._count = count
-        if time.monotonic() < self._next or (self._telling is not None and not self._telling.done()):
-            return
-        self._next = time.monotonic() + _PROGRESS_SECONDS
-        self._telling = asyncio.ensure_future(self._now())
+        if self._telling is None or self._telling.done():
+            self._telling = asyncio.create_task(self._tell_changes())
 
     async def close(self) -> None:
+        self._closed.set()
         if self._telling is not None:
             await asyncio.gather(self._telling, return_exceptions=True)
 
-    async def _now(self) -> None:
-        await self._tell(self._count)
+    async def _tell_changes(self) -> None:
+        told = -1
+        while told != self._count and not self._closed.is_set():
+            told = self._count
+            await self._tell(told)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_PROGRESS_SECONDS):
+                    await self._closed.wait()

@@ -51,7 +51,7 @@ class ModelListParams(ListParams):
 
 
 class Progress(Response):
-    """How much of a pull is done; `total_bytes` is unknown while a package is fetched."""
+    """How much of a pull is done."""
 
     bytes: int
     total_bytes: int | None

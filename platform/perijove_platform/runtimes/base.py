@@ -66,7 +66,7 @@ class JobUpdate:
 
     Attributes:
         state: set when the state changed.
-        reason: why the job is in that state, for a person: "waiting for 1 running job", "out of memory (limit 4 GiB)".
+        reason: why the job is in that state, for a person: "waiting for 1 running job", "out of disk".
         queue_position: 1 is next; ``None`` when not queued.
         report: a line that the program itself reported (metrics, message, checkpoint, result); see `trainer.report`.
     """
@@ -91,7 +91,14 @@ class Jobs(Protocol):
         """Stop and keep what is needed to go on from the last checkpoint; the update `paused` follows."""
         ...
 
-    def logs(self, job_id: str, *, follow: bool, tail_bytes: int | None = None) -> AsyncIterator[bytes]: ...
+    def logs(
+        self, job_id: str, *, follow: bool, tail_lines: int | None = None, tail_bytes: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """What the job's programs wrote: all that is kept, or its last lines or bytes; empty while there is nothing.
+
+        With `follow`, what is written later comes too, each byte once, until the run ends.
+        """
+        ...
 
     def watch(self) -> AsyncIterator[JobUpdate]:
         """Updates of every job from now on, pushed. One watcher at a time."""

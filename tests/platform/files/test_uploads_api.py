@@ -138,6 +138,13 @@ async def test_bad_uploads(client: httpx.AsyncClient, changes: dict[str, Any], s
     assert answer.json()["error"]["message"]
 
 
+async def test_an_empty_file_is_refused_with_advice(client: httpx.AsyncClient) -> None:
+    body = {"filename": "a", "purpose": "batch", "bytes": 0, "mime_type": "text/plain"}
+    error = (await client.post("/v1/uploads", json=body)).json()["error"]
+    assert error["param"] == "bytes"
+    assert "empty file (0 bytes)" in error["message"] and "check that it was written" in error["message"]
+
+
 async def test_bad_parts(client: httpx.AsyncClient, stored_keys: Keys) -> None:
     upload = await create(client, 5)
     url = f"/v1/uploads/{upload['id']}/parts"

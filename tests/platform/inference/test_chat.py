@@ -163,6 +163,22 @@ async def test_a_demanded_function_is_called_with_valid_arguments(openai_client:
     assert after.choices[0].message.content
 
 
+async def test_after_a_message_of_the_assistant_comes_a_new_turn(openai_client: AsyncOpenAI) -> None:
+    """Not the rest of that message, as an engine would have it: its end and the next one's start are in the prompt."""
+    user: Any = {"role": "user", "content": "Count to ten."}
+    assistant: Any = {"role": "assistant", "content": "One, two, three,"}
+
+    async def prompt_tokens(*messages: Any) -> int:
+        answer = await openai_client.chat.completions.create(model="smollm2", messages=messages, max_tokens=1)
+        assert answer.usage is not None
+        return answer.usage.prompt_tokens
+
+    one_more = await prompt_tokens(user, user) - await prompt_tokens(user)
+    assert await prompt_tokens(user, assistant) == await prompt_tokens(user, assistant, user) - one_more
+    answer = await openai_client.responses.create(model="smollm2", input=[user, assistant], max_output_tokens=4)
+    assert answer.usage is not None and answer.usage.input_tokens == await prompt_tokens(user, assistant)
+
+
 async def test_tool_calls_are_streamed(openai_client: AsyncOpenAI) -> None:
     async with openai_client.chat.completions.stream(
         model="smollm2",

@@ -123,6 +123,18 @@ async def test_a_function_is_called_and_its_output_read(openai_client: AsyncOpen
     assert by_id.usage.input_tokens == by_hand.usage.input_tokens
 
 
+async def test_a_function_call_that_was_cut_off_is_not_replayed(openai_client: AsyncOpenAI) -> None:
+    options: Any = {"model": "smollm2", "tools": [FUNCTION], "tool_choice": "required", "temperature": 0}
+    cut = await openai_client.responses.create(**options, input="The weather in Paris?", max_output_tokens=3)
+    assert cut.status == "incomplete" and [(item.type, item.status) for item in cut.output] == [  # type: ignore[union-attr]
+        ("function_call", "incomplete")
+    ]
+    after = await openai_client.responses.create(
+        model="smollm2", input="Never mind.", previous_response_id=cut.id, max_output_tokens=2
+    )
+    assert after.output_text
+
+
 async def test_file_search_gives_the_passages_to_the_model(openai_client: AsyncOpenAI, gateway: Gateway) -> None:
     tool: Any = {
         "type": "file_search",
@@ -152,7 +164,7 @@ async def test_file_search_gives_the_passages_to_the_model(openai_client: AsyncO
         await openai_client.responses.create(**options)
 
 
-async def test_truncation(openai_client: AsyncOpenAI, http: httpx.AsyncClient) -> None:
+async def test_truncation(openai_client: AsyncOpenAI) -> None:
     items: Any = [{"role": "user", "content": "word " * 900} for _ in range(4)] + [{"role": "user", "content": "Hi"}]
     options: Any = {"model": "smollm2", "input": items, "max_output_tokens": 4}
     with pytest.raises(openai.BadRequestError) as caught:
@@ -160,9 +172,12 @@ async def test_truncation(openai_client: AsyncOpenAI, http: httpx.AsyncClient) -
     assert caught.value.code == "context_length_exceeded" and caught.value.param == "input"
     kept = await openai_client.responses.create(**options, truncation="auto")
     assert kept.usage is not None and 0 < kept.usage.input_tokens < 2048
-    streamed = await http.post("/v1/responses", json={**options, "stream": True})
-    events = [line[7:] for line in streamed.text.splitlines() if line.startswith("event: ")]
-    assert events == ["response.created", "response.in_progress", "error", "response.failed"]
+    events: list[Any] = [event async for event in await openai_client.responses.create(**options, stream=True)]
+    kinds = [event.type for event in events]
+    assert kinds == ["response.created", "response.in_progress", "error", "response.failed"]
+    stored = await openai_client.responses.retrieve(events[0].response.id)
+    assert stored.status == "failed" and stored.output == []
+    assert stored.error is not None and stored.error.code == "invalid_prompt" and "2048" in stored.error.message
 
 
 @pytest.mark.parametrize(

@@ -47,9 +47,14 @@ class Callers:
 
 @dataclass
 class FolderFiles:
-    """The files manager as far as jobs need it, and the object store under it."""
+    """The files manager as far as jobs need it, and the object store under it.
+
+    Attributes:
+        checking: a check of a file ends when this is set.
+    """
 
     folder: Path
+    checking: asyncio.Event = field(default_factory=asyncio.Event)
     files: dict[str, TrainingFile] = field(default_factory=dict)
     results: dict[str, bytes] = field(default_factory=dict)
 
@@ -63,6 +68,7 @@ class FolderFiles:
     async def training_file(self, caller: Caller, file_id: str) -> TrainingFile:
         if caller.project_id != "proj-local" or file_id not in self.files:
             raise NotFound(f"No file '{file_id}'.")
+        await self.checking.wait()
         return self.files[file_id]
 
     async def add_result(self, caller: Caller, *, file_id: str, filename: str, path: Path) -> None:
@@ -177,6 +183,7 @@ def files(tmp_path: Path) -> FolderFiles:
     files = FolderFiles(folder)
     files.add("file-train")
     files.add("file-valid")
+    files.checking.set()
     return files
 
 

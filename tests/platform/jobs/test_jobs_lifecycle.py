@@ -110,7 +110,7 @@ async def test_pause_and_resume(world: Any) -> None:
     job = await create(world)
     await world.until(job.id, lambda job: job.progress is not None and job.progress.step == 2)
     paused = await world.client().fine_tuning.jobs.pause(job.id)
-    assert (paused.state, paused.finished_at) == ("paused", None)
+    assert (paused.state, paused.status, paused.finished_at) == ("paused", "paused", None)
     with pytest.raises(openai.BadRequestError):
         other = await create(world)
         await world.client().fine_tuning.jobs.resume(other.id)
@@ -160,3 +160,14 @@ async def test_the_log_is_followed(world: Any) -> None:
     assert response.headers["content-type"].startswith("text/plain")
     assert response.text.endswith("log of step 3\n")
     await world.until(job.id, in_state("succeeded"))
+
+
+async def test_the_end_of_the_log(world: Any) -> None:
+    job = await create(world)
+    await world.until(job.id, in_state("succeeded"))
+    async with world.http() as http:
+        url = f"/v1/fine_tuning/jobs/{job.id}/logs"
+        assert (await http.get(url, params={"tail": 2})).text == "log of step 2\nlog of step 3\n"
+        assert (await http.get(url, params={"tail_bytes": 7})).text == "step 3\n"
+        both = await http.get(url, params={"tail": 2, "tail_bytes": 7})
+        assert both.status_code == 400 and "not both" in both.json()["error"]["message"]

@@ -12,7 +12,9 @@ from typing import Any
 
 import psutil
 import pytest
+from perijove_platform.runtimes.local import processes
 from perijove_platform.runtimes.local.child_log import ChildLog
+from perijove_platform.runtimes.local.memory import group_memory, oom_kills
 from perijove_platform.runtimes.local.processes import ExitCause, ProcessSpec, ProcessSupervisor
 
 
@@ -53,7 +55,7 @@ async def test_config_goes_in_and_reports_come_out(supervisor: ProcessSupervisor
         {"given": {"secret": "é"}, "cwd": str(tmp_path / "work"), "nice": os.nice(0) + 5},
         {"last": True},
     ]
-    assert (ended.code, ended.cause, ended.describe()) == (3, ExitCause.ENDED, "exit code 3")
+    assert (ended.code, ended.cause, ended.describe()) == (3, ExitCause.ENDED, "ended with exit code 3")
     assert "to the log" in child.log_tail() and "no report" in (tmp_path / "child.log").read_text()
     assert not list((tmp_path / "records").glob("*.json"))
 
@@ -102,7 +104,62 @@ async def test_memory_limit(supervisor: ProcessSupervisor, tmp_path: Path) -> No
     source = "import time; hoard = b'1' * 200_000_000; time.sleep(60)"
     child = await supervisor.spawn(program(tmp_path, source, memory_bytes=100 << 20))
     ended = await child.wait()
-    assert (ended.cause, ended.describe()) == (ExitCause.MEMORY, "out of memory (limit 100.0 MiB)")
+    assert (ended.cause, ended.describe()) == (ExitCause.MEMORY, "ran out of memory (limit 100.0 MiB)")
+
+
+WAITS = "import json, time; hoard = b'1' * {}; print(json.dumps({{}}), flush=True); time.sleep(60)"
+
+
+async def test_a_kill_from_elsewhere_blames_no_memory(supervisor: ProcessSupervisor, tmp_path: Path) -> None:
+    child = await supervisor.spawn(program(tmp_path, WAITS.format(0), memory_bytes=4 << 30))
+    await anext(aiter(child.reports()))
+    os.kill(child.pid, signal.SIGKILL)
+    ended = await child.wait()
+    assert (ended.cause, ended.short_of_memory) == (ExitCause.ENDED, False)
+    assert ended.describe() == "was killed (signal 9): by a person or by the kernel when memory ran out"
+
+
+async def test_a_kill_near_the_limit_blames_memory(
+    supervisor: ProcessSupervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def measure(group: int) -> int:
+        loop.call_soon_threadsafe(seen.set)
+        return group_memory(group)
+
+    monkeypatch.setattr(processes, "group_memory", measure)
+    limit = 300 << 20
+    # The interpreter itself takes some ten of these last 30 MiB.
+    child = await supervisor.spawn(program(tmp_path, WAITS.format(limit - (25 << 20)), memory_bytes=limit))
+    await anext(aiter(child.reports()))
+    seen.clear()
+    await seen.wait()
+    seen.clear()
+    await seen.wait()
+    os.kill(child.pid, signal.SIGKILL)
+    ended = await child.wait()
+    assert (ended.cause, ended.short_of_memory) == (ExitCause.ENDED, True)
+    assert ended.describe() == "was killed (signal 9) because memory ran out"
+
+
+async def test_a_kill_that_the_kernel_counted_blames_memory(
+    supervisor: ProcessSupervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = 7
+    monkeypatch.setattr(processes, "oom_kills", lambda: counted)
+    child = await supervisor.spawn(program(tmp_path, WAITS.format(0), memory_bytes=4 << 30))
+    await anext(aiter(child.reports()))
+    counted += 1
+    os.kill(child.pid, signal.SIGKILL)
+    assert (await child.wait()).describe() == "was killed (signal 9) because memory ran out"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the counter is Linux's")
+def test_the_kernel_tells_how_often_memory_ran_out() -> None:
+    count = oom_kills()
+    assert count is not None and count >= 0
 
 
 async def test_cancelled_waiter_leaves_the_child_alone(supervisor: ProcessSupervisor, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-import { findAll, LogBuffer } from '../logBuffer';
+import { findAll, LogBuffer, placeOf } from '../logBuffer';
 
 describe('LogBuffer', () => {
   it('puts pieces together to lines', () => {
@@ -31,6 +31,18 @@ describe('LogBuffer', () => {
     }
     expect(log.lines).toHaveLength(1);
     expect(log.lines[0].length).toBeLessThanOrEqual(4000);
+  });
+});
+
+describe('placeOf', () => {
+  it('finds what is held although its first line is cut', () => {
+    expect(placeOf(['ne', 'two'], ['zero', 'one', 'two', 'three'])).toBe(1);
+    expect(placeOf([], ['one'])).toBe(1);
+  });
+
+  it('finds nothing that is not all there', () => {
+    expect(placeOf(['one', 'two'], ['zero', 'one'])).toBe(-1);
+    expect(placeOf(['one', 'two'], ['one', 'three', 'two'])).toBe(-1);
   });
 });
 

@@ -44,6 +44,7 @@ def common_params(config: EngineConfig, metadata: Mapping[str, Any]) -> Any:
     params.port = 0
     params.api_keys = [config.api_key]
     params.ui = False
+    params.prefill_assistant = False  # a chat that ends with the assistant gets a new turn, as OpenAI has it
     params.endpoint_metrics = True
     params.verbosity = _ERRORS_ONLY
     params.cors_origins = ""

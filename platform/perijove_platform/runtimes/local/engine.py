@@ -163,8 +163,8 @@ class LocalEngine:
 
     def _why(self, log: Sequence[str], description: str) -> str:
         told = self._program.explain(log) if self.state is EngineState.LOADING else None
-        last_line = f" ({log[-1].strip()[:300]})" if log and description.startswith("exit code") else ""
-        return told or f"its engine ended: {description}{last_line}"
+        last_line = f" ({log[-1].strip()[:300]})" if log and description.startswith("ended with") else ""
+        return told or f"its engine {description}{last_line}"
 
     def _unavailable(self, reason: str) -> Unavailable:
         self.reason = reason

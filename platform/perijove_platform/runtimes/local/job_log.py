@@ -1,4 +1,4 @@
-"""Reading a job's log while it is written: the tail, then what is appended, woken by the writer."""
+"""Reading a job's log while it is written: its last lines, then what is appended, woken by the writer."""
 
 import asyncio
 import os
@@ -6,7 +6,10 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import BinaryIO
 
+MAX_TAIL_BYTES = 4 << 20
+"""Of the last lines that are asked for; those before are left out, whole."""
 _CHUNK = 64 * 1024
+_ATTEMPTS = 10
 
 
 class Bell:
@@ -25,76 +28,149 @@ class Bell:
 
 
 async def read_log(
-    path: Path, *, tail_bytes: int | None, bell: Bell, follow: Callable[[], bool]
+    path: Path, *, tail_lines: int | None, tail_bytes: int | None, bell: Bell, follow: Callable[[], bool]
 ) -> AsyncIterator[bytes]:
     """The log at `path`, which is one that `ChildLog` writes: when full it becomes ``<name>.1`` and begins anew.
 
+    Every byte after the first one comes once and in order, however often the log is replaced meanwhile, unless the
+    reader is more than a whole file behind.
+
     Args:
-        tail_bytes: start so many bytes before the end; ``None`` starts at the oldest byte kept.
+        tail_lines: start so many lines before the end (one that is being written is the last), but no more than
+            `MAX_TAIL_BYTES`.
+        tail_bytes: start so many bytes before the end. Without either, it starts at the oldest byte kept.
         bell: rung when the log has grown or the job has ended.
         follow: whether more may come; asked before each wait.
     """
-    old = path.with_name(f"{path.name}.1")
-    skip = await asyncio.to_thread(_skip, (old, path), tail_bytes)
-    if skip[0] is not None:
-        async for chunk in _rest(old, skip[0]):
-            yield chunk
-    position = skip[1] or 0
-    file = await asyncio.to_thread(_open, path, position)
+    older, file = await asyncio.to_thread(_open_at, path, tail_lines, tail_bytes)
     try:
+        if older is not None:
+            while chunk := await asyncio.to_thread(older.read, _CHUNK):
+                yield chunk
         while True:
             ring = bell.listen()
             more = follow()
             if file is None:
-                file = await asyncio.to_thread(_open, path, 0)
+                file = await asyncio.to_thread(_open, path)
             while file is not None:
                 if chunk := await asyncio.to_thread(file.read, _CHUNK):
                     yield chunk
-                elif await asyncio.to_thread(_replaced, file, path):
-                    # A rotation renames before it begins anew, so what was written in between is still here.
-                    rest = await asyncio.to_thread(file.read, -1)
-                    await asyncio.to_thread(file.close)
-                    file = await asyncio.to_thread(_open, path, 0)
-                    if rest:
-                        yield rest
-                else:
+                elif (successor := await asyncio.to_thread(_successor, file, path)) is None:
                     break
+                else:
+                    # A rotation renames before it begins anew, so what was written in between is still here.
+                    while chunk := await asyncio.to_thread(file.read, _CHUNK):
+                        yield chunk
+                    file.close()
+                    file = successor
             if not more:
                 return
             await ring.wait()
     finally:
-        if file is not None:
-            file.close()
+        for opened in (older, file):
+            if opened is not None:
+                opened.close()
 
 
-async def _rest(path: Path, position: int) -> AsyncIterator[bytes]:
-    file = await asyncio.to_thread(_open, path, position)
-    if file is not None:
-        with file:
-            while chunk := await asyncio.to_thread(file.read, _CHUNK):
-                yield chunk
+def _older(path: Path) -> Path:
+    return path.with_name(f"{path.name}.1")
 
 
-def _skip(paths: tuple[Path, Path], tail_bytes: int | None) -> tuple[int | None, int | None]:
-    """Where to begin in the older and in the current file; ``None`` to leave the file out."""
-    sizes = [path.stat().st_size if path.exists() else 0 for path in paths]
-    if tail_bytes is None:
-        return 0, 0
-    missing = tail_bytes - sizes[1]
-    return (max(0, sizes[0] - missing), 0) if missing > 0 else (None, sizes[1] - tail_bytes)
-
-
-def _open(path: Path, position: int) -> BinaryIO | None:
+def _open(path: Path) -> BinaryIO | None:
     try:
-        file = path.open("rb")
+        return path.open("rb")
     except FileNotFoundError:
         return None
-    file.seek(position)
-    return file
 
 
-def _replaced(file: BinaryIO, path: Path) -> bool:
+def _open_at(path: Path, tail_lines: int | None, tail_bytes: int | None) -> tuple[BinaryIO | None, BinaryIO | None]:
+    """The older and the current file, each at the place to read from."""
+    older, file = _open_both(path)
+    files = [opened for opened in (older, file) if opened is not None]
+    ends = [opened.seek(0, os.SEEK_END) for opened in files]
+    if tail_lines is not None:
+        begin = _begin_of_lines(files, ends, tail_lines)
+    else:
+        begin = 0 if tail_bytes is None else max(0, sum(ends) - tail_bytes)
+    for opened, end in zip(files, ends, strict=True):
+        opened.seek(min(end, max(0, begin)))
+        begin -= end
+    return older, file
+
+
+def _open_both(path: Path) -> tuple[BinaryIO | None, BinaryIO | None]:
+    """As they were at one moment: a rotation in between would show a file twice, or not at all."""
+    for _ in range(_ATTEMPTS):
+        file = _open(path)
+        older = _open(_older(path))
+        if _is_at(file, path):
+            break
+        for opened in (file, older):
+            if opened is not None:
+                opened.close()
+    else:
+        raise OSError(f"{path.name} is replaced too often to be read")
+    return older, file
+
+
+def _is_at(file: BinaryIO | None, path: Path) -> bool:
+    """Whether `path` is that very file; with ``None``, whether there is none."""
     try:
-        return os.fstat(file.fileno()).st_ino != path.stat().st_ino
+        found = path.stat()
     except FileNotFoundError:
-        return False
+        return file is None
+    return file is not None and os.path.samestat(found, os.fstat(file.fileno()))
+
+
+def _begin_of_lines(files: list[BinaryIO], ends: list[int], lines: int) -> int:
+    """Where the last `lines` lines of the files, oldest first, begin, counted from the beginning of the first file.
+
+    A line may begin in one file and end in the next.
+    """
+    total = sum(ends)
+    lowest = max(0, total - MAX_TAIL_BYTES)
+    begin = at = total
+    missing = lines
+    while missing and at > lowest:
+        size = min(_CHUNK, at - lowest)
+        at -= size
+        block = _read_across(files, ends, at, size)
+        place = len(block)
+        while missing and (place := block.rfind(b"\n", 0, place)) >= 0:
+            if at + place + 1 < total:  # the very last one ends the last line and begins none
+                begin, missing = at + place + 1, missing - 1
+    if missing and (lowest == 0 or begin == total):  # or one line is longer than all that may be sent
+        return lowest
+    return begin
+
+
+def _read_across(files: list[BinaryIO], ends: list[int], at: int, size: int) -> bytes:
+    """`size` bytes from `at` of the files one after another."""
+    parts = []
+    for file, end in zip(files, ends, strict=True):
+        if at < end and size:
+            file.seek(max(0, at))
+            part = file.read(min(size, end - max(0, at)))
+            parts.append(part)
+            at, size = at + len(part), size - len(part)
+        at -= end
+    return b"".join(parts)
+
+
+def _successor(file: BinaryIO, path: Path) -> BinaryIO | None:
+    """The file that was begun after `file`; ``None`` while that is the newest."""
+    if _is_at(file, path):
+        return None
+    newest = _open(path)
+    older = _open(_older(path))
+    if older is None or _is_at(file, _older(path)):
+        # `newest` was opened before: nothing can have come between the two.
+        _close(older)
+        return newest
+    _close(newest)
+    return older
+
+
+def _close(file: BinaryIO | None) -> None:
+    if file is not None:
+        file.close()

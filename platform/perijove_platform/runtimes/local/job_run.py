@@ -130,12 +130,15 @@ class JobRun:
             if self._error is not None:
                 return self._failed(str(self._error.get("message")))
             if ended.cause is ExitCause.MEMORY:
-                message = f"The training ran {ended.describe()}. Use a smaller batch_size or shorter examples."
+                message = f"The training {ended.describe()}. Use a smaller batch_size or shorter examples."
                 return await self._fail("out_of_memory", message)
             if ended.code >= 0 or attempt == MAX_RESTARTS:
                 break
             message = f"The program {ended.describe()}; starting it again from its last checkpoint"
             await self._emit(None, None, {"type": "message", "level": "warn", "message": message})
+        if ended.short_of_memory:
+            message = f"The training {ended.describe()}. Use a smaller batch_size or shorter examples."
+            return await self._fail("out_of_memory", message)
         return await self._fail("crashed", f"The program {ended.describe()}; the log has the details.")
 
     async def _child(self, kind: str, argv: list[str], *, memory_bytes: int | None) -> Exit:

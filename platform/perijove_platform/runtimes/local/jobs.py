@@ -102,13 +102,19 @@ class LocalJobs:
     async def work_folder(self, job_id: str) -> Path:
         return self._run_settings.jobs_dir / job_id
 
-    async def logs(self, job_id: str, *, follow: bool, tail_bytes: int | None = None) -> AsyncIterator[bytes]:
-        """What the programs of the job wrote; empty when there is nothing yet. Following ends with the run."""
+    async def logs(
+        self, job_id: str, *, follow: bool, tail_lines: int | None = None, tail_bytes: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """See `base.Jobs.logs`."""
         job = self._jobs.get(job_id)
         bell = job.bell if job is not None else Bell()
         path = self._run_settings.jobs_dir / job_id / LOG
         chunks = read_log(
-            path, tail_bytes=tail_bytes, bell=bell, follow=lambda: follow and self._jobs.get(job_id) is not None
+            path,
+            tail_lines=tail_lines,
+            tail_bytes=tail_bytes,
+            bell=bell,
+            follow=lambda: follow and self._jobs.get(job_id) is not None,
         )
         async for chunk in chunks:
             yield chunk

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
+from pathlib import Path
 
 import psutil
 
@@ -31,3 +33,31 @@ def group_memory(group: int) -> int:
 def available_memory() -> int:
     """Bytes that a new process can use without swapping. Blocking."""
     return psutil.virtual_memory().available
+
+
+def oom_kills() -> int | None:
+    """How many processes the kernel has killed so far because memory ran out, as near to this process as it tells.
+
+    The counter of this process' control group, which its children share, else the machine's; ``None`` without either.
+    Blocking.
+    """
+    for path in (*_control_group_counters(), Path("/proc/vmstat")):
+        with contextlib.suppress(OSError, ValueError):
+            for line in path.read_text(encoding="ascii").splitlines():
+                if line.startswith("oom_kill "):
+                    return int(line.split()[1])
+    return None
+
+
+def _control_group_counters() -> Iterator[Path]:
+    """See cgroups(7): of version 2, then of version 1; within a container its own group is the root."""
+    root = Path("/sys/fs/cgroup")
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+            _, controllers, group = line.split(":", 2)
+            if not controllers:
+                yield root / group.lstrip("/") / "memory.events"
+            elif "memory" in controllers.split(","):
+                yield root / "memory" / group.lstrip("/") / "memory.oom_control"
+    yield root / "memory.events"
+    yield root / "memory" / "memory.oom_control"

@@ -30,7 +30,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from perijove_platform.runtimes.local.child_log import ChildLog
-from perijove_platform.runtimes.local.memory import format_bytes, group_memory
+from perijove_platform.runtimes.local.memory import format_bytes, group_memory, oom_kills
 from perijove_platform.runtimes.local.process_records import MARK_VARIABLE, ProcessRecords, kill_group
 
 _LAUNCHER = Path(__file__).with_name("launch.py")
@@ -39,6 +39,7 @@ _SECRET_VARIABLE = re.compile(r"^PERIJOVE_|^AWS_|TOKEN|SECRET|PASSWORD|API_?KEY|
 _MAX_REPORT_BYTES = 1 << 20
 _LOG_CHUNK_BYTES = 1 << 16
 _MEMORY_CHECK_SECONDS = 1.0
+_NEAR_LIMIT = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +70,7 @@ class ProcessSpec:
 
 
 class ExitCause(StrEnum):
-    """Who ended the child: itself, we, or its memory limit."""
+    """Who ended the child: itself (or a signal from elsewhere), we, or its memory limit."""
 
     ENDED = "ended"
     STOPPED = "stopped"
@@ -78,23 +79,30 @@ class ExitCause(StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Exit:
-    """How a child ended; `code` is negative for a signal, as in `subprocess`."""
+    """How a child ended; `code` is negative for a signal, as in `subprocess`.
+
+    Attributes:
+        short_of_memory: for one that was killed from elsewhere: shortly before, memory was seen to run out.
+    """
 
     code: int
     cause: ExitCause
     memory_limit: int | None = None
+    short_of_memory: bool = False
 
     def describe(self) -> str:
-        """For a person: "out of memory (limit 4.0 GiB)"."""
+        """For a person, after the name of the program: "ran out of memory (limit 4.0 GiB)"."""
         if self.cause is ExitCause.MEMORY and self.memory_limit is not None:
-            return f"out of memory (limit {format_bytes(self.memory_limit)})"
+            return f"ran out of memory (limit {format_bytes(self.memory_limit)})"
         if self.cause is ExitCause.STOPPED:
-            return "stopped"
+            return "was stopped"
+        if self.code == -signal.SIGKILL and self.short_of_memory:
+            return "was killed (signal 9) because memory ran out"
         if self.code == -signal.SIGKILL:
-            return "killed by the operating system, most likely because the machine ran out of memory"
+            return "was killed (signal 9): by a person or by the kernel when memory ran out"
         if self.code < 0:
-            return f"crashed ({signal.Signals(-self.code).name})"
-        return f"exit code {self.code}"
+            return f"crashed ({_signal_name(-self.code)})"
+        return f"ended with exit code {self.code}"
 
 
 class ChildProcess:
@@ -110,6 +118,7 @@ class ChildProcess:
         self._settled = asyncio.Event()
         self._code = 0
         self._cause = ExitCause.ENDED
+        self._short_of_memory = False
         self._stdout = asyncio.StreamReader(limit=_MAX_REPORT_BYTES)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -128,7 +137,12 @@ class ChildProcess:
     async def wait(self) -> Exit:
         """Until the program has ended, its group is gone, its log is complete and its name is free again."""
         await self._settled.wait()
-        return Exit(code=self._code, cause=self._cause, memory_limit=self.spec.memory_bytes)
+        return Exit(
+            code=self._code,
+            cause=self._cause,
+            memory_limit=self.spec.memory_bytes,
+            short_of_memory=self._short_of_memory,
+        )
 
     async def stop(self, *, grace_seconds: float = 2.0) -> Exit:
         """SIGTERM to the group, SIGKILL after `grace_seconds`; returns when it has ended."""
@@ -218,14 +232,22 @@ class ChildProcess:
             self._log.close()
 
     async def _watch_memory(self, limit: int) -> None:
+        near = False
+        kills = before = await asyncio.to_thread(oom_kills)
         while not self._exited.is_set():
-            if await asyncio.to_thread(group_memory, self.pid) > limit:
+            used = await asyncio.to_thread(group_memory, self.pid)
+            if used > limit and not self._exited.is_set():
                 self._cause = ExitCause.MEMORY
                 kill_group(self.pid, signal.SIGKILL)
                 return
+            near = used > limit * _NEAR_LIMIT or (near and used == 0)  # it is gone: what was seen before counts
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_MEMORY_CHECK_SECONDS):
                     await self._exited.wait()
+                    break
+            # One that is killed while this counts is noticed a moment later: the count before counts then.
+            before, kills = kills, await asyncio.to_thread(oom_kills)
+        self._short_of_memory = near or await asyncio.to_thread(oom_kills) != before
 
 
 class ProcessSupervisor:
@@ -310,3 +332,10 @@ def _hand_over(stdin: IO[bytes], config: Mapping[str, Any]) -> None:
     with contextlib.suppress(BrokenPipeError):  # it ended at once; `wait` will say how
         stdin.write(json.dumps(config).encode() + b"\n")
         stdin.flush()
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return f"signal {number}"
