@@ -13,11 +13,12 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 from lab_in_browser import TOKEN, Drop, Lab, Shoot, barriers, open_lab
+from perijove_platform.discovery import Connection
 from playwright.sync_api import Browser, Page, sync_playwright
 
 REPOSITORY = Path(__file__).parents[2]
@@ -26,6 +27,8 @@ AXE = REPOSITORY / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
 ARTEFACTS = Path(__file__).parent / "artefacts"
 PREFIX = "/user/t%40b/"
 """As a Hub gives it to the person t@b."""
+OLDEST = ("jupyterlab==4.4.*", "httpx")
+"""The oldest JupyterLab of `pyproject.toml`, and what the server extension needs besides."""
 START_SECONDS = 90
 STOP_SECONDS = 20
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
@@ -54,7 +57,35 @@ def bare_lab(bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     yield from _run_lab(tmp_path_factory.mktemp("bare"), bundle, extension=False)
 
 
-def _run_lab(folder: Path, bundle: Path, *, extension: bool) -> Iterator[Lab]:
+@pytest.fixture(scope="session")
+def oldest_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Python of an environment with the oldest JupyterLab that the wheel allows."""
+    folder = tmp_path_factory.mktemp("oldest")
+    python = folder / "bin" / "python"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    install = [Path(sys.executable).with_name("uv"), "pip", "install", "-q", "--python", python, *OLDEST]
+    subprocess.run(install, check=True)
+    return python
+
+
+@pytest.fixture(scope="session")
+def oldest_lab(
+    oldest_python: Path, bundle: Path, platform: Connection, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Lab]:
+    """That JupyterLab, with a platform elsewhere."""
+    folder = tmp_path_factory.mktemp("oldest-lab")
+    remote = {"PERIJOVE_BASE_URL": platform.base_url, "PERIJOVE_API_KEY": platform.api_key}
+    yield from _run_lab(folder, bundle, extension=True, python=oldest_python, environment=remote)
+
+
+def _run_lab(
+    folder: Path,
+    bundle: Path,
+    *,
+    extension: bool,
+    python: str | Path = sys.executable,
+    environment: Mapping[str, str] | None = None,
+) -> Iterator[Lab]:
     root, config, port = folder / "root", folder / "config", _free_port()
     root.mkdir()
     config.mkdir()
@@ -67,12 +98,17 @@ def _run_lab(folder: Path, bundle: Path, *, extension: bool) -> Iterator[Lab]:
     quiet.parent.mkdir(parents=True)
     quiet.write_text(json.dumps({"fetchNews": "false", "checkForUpdates": False}))
     running = Lab(f"http://127.0.0.1:{port}{PREFIX}", root, folder / "data")
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"]
+    command = [str(python), "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}"]
     command += ["--ServerApp.port_retries=0", f"--IdentityProvider.token={TOKEN}", f"--ServerApp.base_url={PREFIX}"]
     command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     with (folder / "lab.log").open("wb") as log:
         process = subprocess.Popen(
-            command, cwd=root, env=_environment(folder, bundle), stdout=log, stderr=log, start_new_session=True
+            command,
+            cwd=root,
+            env=_environment(folder, bundle) | dict(environment or {}),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
         try:
             _await(process, folder / "lab.log", f"{running.base_url}api/status", "started", None)
