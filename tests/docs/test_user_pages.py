@@ -57,15 +57,29 @@ def placeholders(platform: Connection) -> Iterator[dict[str, str]]:
         notes = client.files.create(file=("notes.md", b"The shop opens at nine."), purpose="assistants")
         store = client.vector_stores.create(name="pages")
         client.vector_stores.files.create_and_poll(notes.id, vector_store_id=store.id)
+        before = everything(client)
         yield {
             "http://127.0.0.1:8790": platform.base_url,
             'api_key="…"': f'api_key="{platform.api_key}"',
             "file-…": file.id,
             "vs_…": store.id,
         }
+        # Other tests share the platform and count what is there.
+        for kind, ids in everything(client).items():
+            for made in ids - before[kind]:
+                getattr(client, kind).delete(made)
         client.vector_stores.delete(store.id)
         for upload in (file, notes):
             client.files.delete(upload.id)
+
+
+def everything(client: openai.OpenAI) -> dict[str, set[str]]:
+    """The ids of all that a page may make, by the name of the client's part for them."""
+    return {
+        "models": {model.id for model in client.models.list()},
+        "files": {file.id for file in client.files.list()},
+        "vector_stores": {store.id for store in client.vector_stores.list()},
+    }
 
 
 def a_pdf(text: str) -> bytes:

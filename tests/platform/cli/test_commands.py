@@ -109,7 +109,7 @@ def test_a_binary_file_has_no_preview(cli: Cli, tmp_path: Path) -> None:
 
 
 def test_aliases(cli: Cli) -> None:
-    [model] = [model for model in cli.json("models list") if model["kind"] == "chat"]
+    model = next(model for model in cli.json("models list") if model["id"] == "SmolLM2-135M-Instruct")
     assert "also called smol" in cli("models alias", model["id"], "smol").stdout
     assert "smol" in cli("models list").stdout
     assert cli("chat --max-tokens 3 smol Hi").stdout.strip()
@@ -120,7 +120,7 @@ def test_aliases(cli: Cli) -> None:
 
 
 def test_models(cli: Cli, tmp_path: Path) -> None:
-    [model] = [model for model in cli.json("models list") if model["kind"] == "chat"]
+    model = next(model for model in cli.json("models list") if model["id"] == "SmolLM2-135M-Instruct")
     assert model["id"] in cli("models list").stdout
     assert cli.json("models load", model["id"])["state"] == "loaded"
     assert cli.json("models unload", model["id"])["state"] == "available"
