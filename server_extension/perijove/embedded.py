@@ -161,8 +161,16 @@ class EmbeddedPlatform:
     async def _spawn_unless_running(self) -> None:
         # One that was started and does not serve yet, will.
         if not self._leases.served() and self._leases.started() is None:
-            self._child = await asyncio.to_thread(platform_process.spawn, self._data_dir)
-            self._leases.mark_started(self._child.pid)
+            spawning = asyncio.create_task(asyncio.to_thread(self._spawn))
+            try:
+                await asyncio.shield(spawning)
+            except asyncio.CancelledError:
+                await spawning  # a process that is not noted down would be nobody's to stop
+                raise
+
+    def _spawn(self) -> None:
+        self._child = platform_process.spawn(self._data_dir)
+        self._leases.mark_started(self._child.pid)
 
     async def _answering(self) -> Connection | None:
         try:

@@ -1,11 +1,13 @@
 """`make lab` starts the platform beside JupyterLab: it is the one that Lab uses, and none is left behind."""
 
+import asyncio
 import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 from perijove.embedded import EmbeddedPlatform
 from perijove.leases import Leases
 
@@ -38,3 +40,19 @@ def test_a_lab_that_does_not_start_leaves_no_platform(tmp_path: Path) -> None:
     assert done.returncode != 0, done.stdout
     assert (tmp_path / "leases" / "platform.pid").exists()
     assert Leases(tmp_path).started() is None
+
+
+async def test_a_start_that_is_called_off_leaves_no_platform(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("PERIJOVE_INSTALL_DEFAULT_MODELS", "false")
+    platform = EmbeddedPlatform(tmp_path, stop_with_last=True, log=logging.getLogger())
+    for turns in range(12):
+        await platform.start()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        await platform.stop()
+        assert Leases(tmp_path).started() is None
+        assert not running_for(tmp_path)
+
+
+def running_for(data_dir: Path) -> list[psutil.Process]:
+    return [process for process in psutil.Process().children(recursive=True) if str(data_dir) in process.cmdline()]
