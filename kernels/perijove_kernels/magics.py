@@ -92,7 +92,7 @@ class PerijoveMagics(Magics):
 
     @line_magic
     def perijove(self, line: str) -> Any:
-        """``%perijove [status|models|files|jobs|vector-stores]``"""
+        """``%perijove [status|models|files|jobs|clusters|vector-stores]``"""
         what = line.strip() or "status"
         try:
             if what == "status":
@@ -103,10 +103,13 @@ class PerijoveMagics(Magics):
                 "models": listings.models,
                 "files": listings.files,
                 "jobs": listings.jobs,
+                "clusters": listings.clusters,
                 "vector-stores": listings.vector_stores,
             }
             if what not in lists:
                 raise UsageError(f"%perijove knows status, {', '.join(lists)}; not '{what}'.")
             return lists[what]()
+        except APIError as error:
+            raise UsageError(f"The platform refused: {error.message}") from None
         except NotRunning as error:
             raise UsageError(str(error)) from None

@@ -2,6 +2,7 @@ import { JupyterFrontEndPlugin } from '@jupyterlab/application';
 
 import { clientPlugin } from './api/plugin';
 import { chatPlugin } from './chat/plugin';
+import { clustersPlugin } from './clusters/plugin';
 import { detailPlugin, preferencesPlugin, snippetsPlugin } from './core/plugin';
 import { filesPlugin } from './files/plugin';
 import { jobsPlugin } from './jobs/plugin';
@@ -20,6 +21,7 @@ const plugins: JupyterFrontEndPlugin<unknown>[] = [
   filesPlugin,
   jobsPlugin,
   vectorStoresPlugin,
+  clustersPlugin,
   chatPlugin
 ];
 

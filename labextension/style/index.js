@@ -6,4 +6,5 @@ import './plot.css';
 import './jobs.css';
 import './log.css';
 import './vectorstores.css';
+import './clusters.css';
 import './chat.css';

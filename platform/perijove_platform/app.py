@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import Protocol
 
 from fastapi import FastAPI
@@ -9,6 +10,7 @@ from fastapi import FastAPI
 from perijove_platform import __version__, errors
 from perijove_platform.bridges import FilesForJobs, FilesForVectorStores, ModelsForEmbeddings, SearchForInference
 from perijove_platform.clusters import routes as clusters_routes
+from perijove_platform.clusters.registry import ClusterRegistry, RegisteredCluster
 from perijove_platform.clusters.service import ClustersService
 from perijove_platform.database import Database
 from perijove_platform.embeddings import EmbeddingService
@@ -28,13 +30,21 @@ from perijove_platform.inference.responses import ResponsesService
 from perijove_platform.inference.router import Router
 from perijove_platform.inference.service import InferenceService
 from perijove_platform.jobs import routes as jobs_routes
+from perijove_platform.jobs import run_routes
+from perijove_platform.jobs.run_service import JobRunsService
 from perijove_platform.jobs.service import JobsService
 from perijove_platform.models import routes as models_routes
 from perijove_platform.models.service import ModelsService
+from perijove_platform.objects import routes as objects_routes
 from perijove_platform.objects.opened import open_store
 from perijove_platform.request_id import RequestIdMiddleware
+from perijove_platform.runtimes.kubernetes.cluster import ClusterServices, KubernetesCluster, tunnelled
+from perijove_platform.runtimes.kubernetes.job_manifests import PodSettings
 from perijove_platform.runtimes.local.cluster import LocalCluster, local_supervisor
 from perijove_platform.runtimes.local.jobs import LocalJobs
+from perijove_platform.sessions import routes as sessions_routes
+from perijove_platform.sessions.audit import Bounds
+from perijove_platform.sessions.service import SessionsService
 from perijove_platform.settings import Settings
 from perijove_platform.status import routes as status_routes
 from perijove_platform.usage import routes as usage_routes
@@ -53,11 +63,14 @@ ROUTES = (
     files_routes,
     upload_routes,
     jobs_routes,
+    run_routes,
+    objects_routes,
     vector_stores_routes,
     inference_routes,
     response_routes,
     usage_routes,
     clusters_routes,
+    sessions_routes,
 )
 
 
@@ -102,12 +115,26 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
 
 
+def _connected(app: FastAPI, registered: RegisteredCluster) -> KubernetesCluster:
+    """The runtime of a cluster whose agent dials this platform; asked for when all services have been made."""
+    state, settings = app.state, app.state.settings
+    services = ClusterServices(
+        runs=state.job_runs,
+        wish_of=state.jobs.wish_of,
+        quota_of=partial(state.clusters.quota_of, registered.id),
+        record=partial(state.clusters.record_status, registered.id),
+    )
+    pods = PodSettings(images={"trainer": settings.trainer_image})
+    return tunnelled(registered, state.sessions.tunnels, services, pods, settings.jobs_dir)
+
+
 def _services(app: FastAPI, settings: Settings, database: Database) -> list[Background]:
     """Every service, in the order of starting: each after what it builds on. Routes find theirs in `app.state`."""
     state = app.state
     events = EventBus(database, keep=settings.outbox_rows)
     users = UsersService(database, events, key_file=settings.api_key_file)
     objects = open_store(settings)
+    job_runs = JobRunsService(database, objects, public_url=settings.public_url, jobs_dir=settings.jobs_dir)
     supervisor = local_supervisor(settings)
     cluster = LocalCluster(settings, supervisor, LocalJobs(settings, objects, supervisor))
     models = ModelsService(database, events, cluster.serving, settings, owner=users.local_caller)
@@ -125,10 +152,11 @@ def _services(app: FastAPI, settings: Settings, database: Database) -> list[Back
         max_file_bytes=settings.max_file_bytes,
         max_part_bytes=settings.max_upload_part_bytes,
     )
+    registry = ClusterRegistry(database, events, [cluster], lambda registered: _connected(app, registered))
     jobs = JobsService(
         database,
         events,
-        {cluster.name: cluster},
+        registry,
         models,
         FilesForJobs(files),
         max_queued=settings.max_queued_jobs,
@@ -153,9 +181,32 @@ def _services(app: FastAPI, settings: Settings, database: Database) -> list[Back
     )
     state.database, state.events, state.cluster = database, events, cluster
     state.users = state.authenticator = users
+    state.objects, state.job_runs = objects, job_runs
     state.models, state.files, state.uploads, state.jobs = models, files, uploads, jobs
     state.vector_stores, state.usage, state.inference = vector_stores, usage, inference
     state.responses = ResponsesService(database, inference, SearchForInference(vector_stores))
-    state.clusters = ClustersService([cluster])
+    clusters = state.clusters = ClustersService(database, events, [cluster], users, jobs)
+    sessions = state.sessions = SessionsService(
+        database,
+        events,
+        clusters,
+        replica_url=settings.replica_url,
+        audit_bounds=Bounds(records=settings.audit_records, days=settings.audit_days),
+    )
     housekeeper = FilesHousekeeper(database, objects, files, uploads)
-    return [events, users, objects, cluster, usage, models, housekeeper, jobs, vector_stores, inference]
+    return [
+        events,
+        users,
+        objects,
+        job_runs,
+        cluster,
+        clusters,
+        sessions,
+        registry,
+        usage,
+        models,
+        housekeeper,
+        jobs,
+        vector_stores,
+        inference,
+    ]

@@ -1,8 +1,8 @@
 """`Idempotency-Key`: a POST that is sent again does nothing again and is answered with the first answer.
 
 After the IETF draft "The Idempotency-Key HTTP Header Field". What is kept is the JSON answer of a request that
-succeeded; one that failed, or that a crash cut off, leaves its key free. The inference routes create nothing, so
-there the header changes nothing.
+succeeded; one that failed, or that a crash cut off, leaves its key free, and so does one whose answer holds a secret
+(`Cache-Control: no-store`). The inference routes create nothing, so there the header changes nothing.
 """
 
 import asyncio
@@ -229,8 +229,10 @@ class _Recorder:
     async def __call__(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            self.content_type = Headers(raw=message["headers"]).get("content-type", "")
-            if 200 <= self.status < 300 and self.content_type.startswith("application/json"):
+            headers = Headers(raw=message["headers"])
+            self.content_type = headers.get("content-type", "")
+            json_answer = 200 <= self.status < 300 and self.content_type.startswith("application/json")
+            if json_answer and "no-store" not in headers.get("cache-control", ""):
                 self._start = message
                 return
         elif message["type"] == "http.response.body" and self._start is not None:

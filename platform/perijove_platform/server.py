@@ -10,11 +10,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import uvicorn
+from fastapi import FastAPI
+from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from perijove_platform import __version__, discovery
 from perijove_platform.app import create_app
 from perijove_platform.logs import configure_logging
+from perijove_platform.sessions.upgrade import TakeoverProtocol
 from perijove_platform.settings import Settings
+from perijove_platform.tunnel.websocket import UVICORN_OPTIONS
 
 STOP_SECONDS = 10
 BACKLOG = 2048
@@ -41,27 +46,40 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 0, life_li
 
 
 async def _run(settings: Settings, listener: socket.socket, *, life_line: bool) -> None:
+    app = create_app(settings)
     config = uvicorn.Config(
-        create_app(settings),
+        app,
+        http=TakeoverProtocol,
         log_config=None,
         access_log=False,
         timeout_graceful_shutdown=STOP_SECONDS,
         timeout_keep_alive=65,
         server_header=False,
-        ws="none",
+        ssl_certfile=settings.tls_certificate,
+        ssl_keyfile=settings.tls_key,
+        **{**UVICORN_OPTIONS, "ws": _WebSocketProtocol},
     )
-    server = _AnnouncingServer(config, settings.data_dir)
+    server = _AnnouncingServer(config, app, settings.data_dir)
     watching = asyncio.create_task(_stop_at_end_of_input(server)) if life_line else None
     await server.serve(sockets=[listener])
     if watching is not None:
         watching.cancel()
 
 
+class _WebSocketProtocol(WebSocketsSansIOProtocol):
+    """Uvicorn's, but a refusal is an answer: it logs an error when one was sent instead of the handshake."""
+
+    async def send(self, message: ASGISendEvent) -> None:
+        await super().send(message)
+        self.handshake_complete = self.handshake_complete or self.close_sent
+
+
 class _AnnouncingServer(uvicorn.Server):
     """Writes the record that others find it by once it accepts connections, and withdraws it before it stops."""
 
-    def __init__(self, config: uvicorn.Config, data_dir: Path) -> None:
+    def __init__(self, config: uvicorn.Config, app: FastAPI, data_dir: Path) -> None:
         super().__init__(config)
+        self._app = app
         self._data_dir = data_dir
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -71,11 +89,14 @@ class _AnnouncingServer(uvicorn.Server):
             # A platform that listens everywhere is reached on loopback from here.
             local = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104
             address = f"[{local}]" if ":" in local else local
-            discovery.write_record(self._data_dir, base_url=f"http://{address}:{port}", version=__version__)
+            scheme = "https" if self.config.is_ssl else "http"
+            discovery.write_record(self._data_dir, base_url=f"{scheme}://{address}:{port}", version=__version__)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         # First, so that nobody connects to what is about to go.
         discovery.remove_record(self._data_dir)
+        # A followed log or an open shell would be waited for until it is cut off.
+        self._app.state.sessions.close_streams()
         await super().shutdown(sockets)
 
     @contextlib.contextmanager
@@ -109,7 +130,8 @@ def _only_one(data_dir: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
+    # asyncio sets TCP_NODELAY on the connections of a socket that says that it is TCP, and on no others.
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         if os.name == "posix":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))

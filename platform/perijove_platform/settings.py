@@ -28,6 +28,10 @@ class Settings(BaseSettings):
     s3_access_key: SecretStr | None = None
     s3_secret_key: SecretStr | None = None
     s3_region: str = "us-east-1"
+    s3_public_endpoint: str | None = None
+    """Address of the same server as pods of a cluster reach it, where that differs from `s3_endpoint`."""
+    public_url: str | None = Field(default=None, pattern=r"^https?://\S+$")
+    """Address of this platform as pods and agents of clusters reach it; without it, no job can run on a cluster."""
     milvus_url: str | None = None
     """Address of a Milvus server; without it, Milvus Lite in the data directory."""
     milvus_token: SecretStr | None = None
@@ -50,8 +54,19 @@ class Settings(BaseSettings):
     max_running_jobs: int = 1
     max_queued_jobs: int = 1000
     job_memory_bytes: int | None = None
+    trainer_image: str = "perijove-trainer:0.1.0"
+    """What fine-tunes on clusters run in; made from ``deploy/images/trainer``."""
 
     indexing_workers: int = 1
+
+    replica_url: str | None = None
+    """Where other replicas of the platform reach this one; needed when there are several."""
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    """PEM files, to answer https without a proxy in front; kubectl sends no credential otherwise."""
+    audit_records: int = Field(default=100_000, ge=1)
+    """Kept of each project, for `audit_days` at most."""
+    audit_days: int = Field(default=90, ge=1)
     outbox_rows: int = 20_000
     """Events kept for streams that resume."""
     log_format: Literal["text", "json"] = "text"
@@ -72,6 +87,10 @@ class Settings(BaseSettings):
     @property
     def objects_dir(self) -> Path:
         return self.data_dir / "objects"
+
+    @property
+    def object_signing_key_file(self) -> Path:
+        return self.data_dir / "object_signing_key"
 
     @property
     def vectors_dir(self) -> Path:

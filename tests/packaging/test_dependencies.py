@@ -14,7 +14,7 @@ REQUIREMENTS = ROOT / "requirements"
 TRAINER = ROOT / "platform" / "perijove_platform" / "trainer"
 PRODUCT = [ROOT / "platform", ROOT / "kernels", ROOT / "server_extension"]
 CHECKOUT = [ROOT / "tests", ROOT / "benchmarks", ROOT / "tools"]
-SEARCHED = [ROOT / "tests" / "plugins", ROOT / "tests" / "platform" / "inference", ROOT / "tools"]
+SEARCHED = [ROOT / "tests" / name for name in ("plugins", "platform/inference", "cluster")] + [ROOT / "tools"]
 """Folders whose modules tests and tools import by their bare names."""
 NEVER_IMPORTED = {
     "aiosqlite": "SQLAlchemy's driver, named in a database's address",
@@ -60,6 +60,7 @@ def imported(folders: Iterable[Path], *, without: Path | None = None) -> dict[st
     files = [file for folder in folders for file in folder.rglob("*.py")]
     ours = {"perijove", "perijove_kernels", "perijove_platform"}
     ours |= {file.stem for folder in SEARCHED for file in folder.glob("*.py")}
+    ours |= {file.parent.name for folder in SEARCHED for file in folder.glob("*/__init__.py")}
     found = {}
     for file in files:
         if without is not None and file.is_relative_to(without):

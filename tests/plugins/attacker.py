@@ -30,7 +30,10 @@ class Routes:
         for method, path, operation in self:
             content = operation.get("requestBody", {}).get("content", {})
             if "application/json" in content:
-                yield method, path, content["application/json"]["schema"]["$ref"].rpartition("/")[2]
+                schema = content["application/json"]["schema"]
+                # A body that may be left out is one of two: its own schema or null.
+                reference = next(each["$ref"] for each in [schema, *schema.get("anyOf", ())] if "$ref" in each)
+                yield method, path, reference.rpartition("/")[2]
 
     def properties(self, schema: str) -> list[str]:
         return list(self._document["components"]["schemas"][schema]["properties"])

@@ -51,6 +51,10 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
             "stream_options": {"include_usage": True},
         },
     ],
+    "ClusterCreate": [{"name": "gpu-2", "description": "d", "token_expires_in_seconds": 60}],
+    "ClusterUpdate": [{"description": "d"}],
+    "RegistrationTokenCreate": [{"expires_in_seconds": 60}],
+    "QuotaPut": [{"resources": {"cpu": "500m", "nvidia.com/gpu": 2}, "cohort": "c"}],
     "CompletionRequest": [{"model": "chat", "prompt": ["Hi"], "max_tokens": 1, "logit_bias": {"1": 1}, "stop": ["x"]}],
     "EmbeddingRequest": [{"model": "wordllama", "input": ["a"], "dimensions": 64}],
     "JobCreate": [
@@ -85,6 +89,18 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
             "tools": [{"type": "file_search", "vector_store_ids": ["{vector_store_id}"], "filters": deep_filter(1)}],
         },
     ],
+    "SessionTokenCreate": [{}],
+    "ReportsCreate": [
+        {
+            "attempt": 1,
+            "from": 1,
+            "reports": [
+                {"type": "message", "level": "info", "message": "m"},
+                {"type": "metrics", "step": 1, "total_steps": 2, "epoch": 0.5, "train_loss": 0.5},
+            ],
+        }
+    ],
+    "UrlsCreate": [{"put": ["checkpoints/00001.tar"]}],
     "UploadCreate": [
         {
             "filename": "f",

@@ -45,11 +45,21 @@ class KillablePlatform:
         self._process: subprocess.Popen[bytes] | None = None
         self.client = httpx.Client()
 
+    def command(self) -> list[str]:
+        """What serves the data directory."""
+        return [sys.executable, "-m", "perijove_platform", "serve", "--data-dir", str(self.data_dir), "--port", "0"]
+
+    def environment(self) -> dict[str, str]:
+        """Variables for it, besides those of this process."""
+        return {}
+
     def start(self) -> None:
         self.data_dir.mkdir(parents=True, exist_ok=True)
-        command = [sys.executable, "-m", "perijove_platform", "serve", "--data-dir", str(self.data_dir), "--port", "0"]
+        variables = {**os.environ, **self.environment()}
         with (self.data_dir / "serve.log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self._process = subprocess.Popen(
+                self.command(), stdout=log, stderr=log, stdin=subprocess.DEVNULL, env=variables
+            )
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:
             try:

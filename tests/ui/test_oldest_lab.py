@@ -32,7 +32,7 @@ def test_jupyterlab_calls_the_extension_compatible(oldest_python: Path, bundle: 
 
 def test_the_panels_work(page: Page, shoot: Shoot) -> None:
     assert page.evaluate("window.jupyterapp.version").startswith("4.4.")
-    expect(page.locator("#perijove-panel .lm-AccordionPanel-titleLabel")).to_have_count(4)
+    expect(page.locator("#perijove-panel .lm-AccordionPanel-titleLabel")).to_have_count(5)
     row = page.locator('.jp-PerijoveList-row[data-id="wordllama"]')
     row.dblclick()
     expect(page.locator(".jp-PerijoveDetail h1")).to_have_text("wordllama")

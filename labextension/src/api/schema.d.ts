@@ -24,6 +24,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/agent/registration": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Register Agent
+         * @description Exchange a registration token, sent as the bearer, for the credential of a cluster's agent. It works once.
+         */
+        post: operations["register_agent_v1_agent_registration_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/api_keys": {
         parameters: {
             query?: never;
@@ -68,6 +88,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/audit_records": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Audit Records
+         * @description What the project's people and applications asked of clusters.
+         */
+        get: operations["list_audit_records_v1_audit_records_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/chat/completions": {
         parameters: {
             query?: never;
@@ -97,11 +137,131 @@ export interface paths {
         };
         /**
          * List Clusters
-         * @description The places where jobs and models run.
+         * @description The places where jobs and models run: the platform's own machine first, then the organization's clusters.
          */
         get: operations["list_clusters_v1_clusters_get"];
         put?: never;
+        /**
+         * Create Cluster
+         * @description A new cluster, with the token by which its agent joins; the token is in this answer and nowhere else.
+         */
+        post: operations["create_cluster_v1_clusters_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/clusters/{cluster_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Cluster
+         * @description One cluster, by id or name, with its nodes.
+         */
+        get: operations["get_cluster_v1_clusters__cluster_id__get"];
+        put?: never;
         post?: never;
+        /**
+         * Delete Cluster
+         * @description Forget a cluster and end its agent's access; refused while jobs have not ended there, unless forced.
+         */
+        delete: operations["delete_cluster_v1_clusters__cluster_id__delete"];
+        options?: never;
+        head?: never;
+        /**
+         * Update Cluster
+         * @description Change a cluster's description.
+         */
+        patch: operations["update_cluster_v1_clusters__cluster_id__patch"];
+        trace?: never;
+    };
+    "/v1/clusters/{cluster_id}/credential": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke Cluster Credential
+         * @description Let the cluster's agent in no more, until one registers with a new token.
+         */
+        delete: operations["revoke_cluster_credential_v1_clusters__cluster_id__credential_delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/clusters/{cluster_id}/quotas": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Cluster Quotas
+         * @description What is set aside for projects on a cluster; one that is not listed uses what the others leave.
+         */
+        get: operations["list_cluster_quotas_v1_clusters__cluster_id__quotas_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/clusters/{cluster_id}/quotas/{project}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Cluster Quota
+         * @description What is set aside for a project on a cluster.
+         */
+        get: operations["get_cluster_quota_v1_clusters__cluster_id__quotas__project__get"];
+        /**
+         * Put Cluster Quota
+         * @description Set aside a part of a cluster for a project.
+         */
+        put: operations["put_cluster_quota_v1_clusters__cluster_id__quotas__project__put"];
+        post?: never;
+        /**
+         * Delete Cluster Quota
+         * @description Set nothing aside for a project: it uses what the others leave.
+         */
+        delete: operations["delete_cluster_quota_v1_clusters__cluster_id__quotas__project__delete"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/clusters/{cluster_id}/registration_token": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create Registration Token
+         * @description A new registration token, which ends the one before; it is in this answer and nowhere else.
+         */
+        post: operations["create_registration_token_v1_clusters__cluster_id__registration_token_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -157,7 +317,7 @@ export interface paths {
         };
         /**
          * Stream Events
-         * @description Everything that changes in the project, from now on or after ``Last-Event-ID``.
+         * @description Everything that changes in the project and its organization, from now on or after ``Last-Event-ID``.
          *
          *     An event ``reset`` says that events in between are gone and lists must be read again.
          */
@@ -442,6 +602,86 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/job_runs/{job_id}/attempts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create Attempt
+         * @description A pod begins: earlier pods of the job are refused from now on.
+         */
+        post: operations["create_attempt_v1_job_runs__job_id__attempts_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/job_runs/{job_id}/inputs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Inputs
+         * @description Fresh addresses of the job's inputs, and of the newest checkpoint if there is one.
+         */
+        get: operations["get_inputs_v1_job_runs__job_id__inputs_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/job_runs/{job_id}/reports": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create Reports
+         * @description What the program has reported, in order; what has been received before changes nothing.
+         */
+        post: operations["create_reports_v1_job_runs__job_id__reports_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/job_runs/{job_id}/urls": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create Urls
+         * @description Addresses to write checkpoints and results to, for 15 minutes.
+         */
+        post: operations["create_urls_v1_job_runs__job_id__urls_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/me": {
         parameters: {
             query?: never;
@@ -610,6 +850,30 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/objects/{key}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Object
+         * @description The object's bytes; one range that begins at a byte can be asked for.
+         */
+        get: operations["get_object_v1_objects__key__get"];
+        /**
+         * Put Object
+         * @description Write the object, as it arrives; it appears whole and durable, or not at all.
+         */
+        put: operations["put_object_v1_objects__key__put"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/organization/usage/{operation}": {
         parameters: {
             query?: never;
@@ -708,6 +972,26 @@ export interface paths {
         get: operations["list_input_items_v1_responses__response_id__input_items_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/sessions/tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Create Session Token
+         * @description A credential for `/v1/sessions/{cluster}`, good for ten minutes and for nothing else.
+         */
+        post: operations["create_session_token_v1_sessions_tokens_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1082,6 +1366,46 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /**
+         * Accelerator
+         * @description GPUs or TPUs of one type.
+         */
+        Accelerator: {
+            /** Free */
+            free: number;
+            /**
+             * Resource
+             * @description Under which pods request them, as nvidia.com/gpu.
+             */
+            resource: string;
+            /** Total */
+            total: number;
+            /** Type */
+            type: string;
+            /** Used */
+            used: number;
+        };
+        /**
+         * AgentCredential
+         * @description What an agent shows from now on; `credential` is shown this once.
+         */
+        AgentCredential: {
+            /**
+             * Cluster
+             * @description The cluster's name.
+             */
+            cluster: string;
+            /** Cluster Id */
+            cluster_id: string;
+            /** Credential */
+            credential: string;
+            /**
+             * Object
+             * @default cluster.credential
+             * @constant
+             */
+            object: "cluster.credential";
+        };
         /** AliasCreate */
         AliasCreate: {
             /** Alias */
@@ -1126,7 +1450,7 @@ export interface components {
              * Scopes
              * @description All that the caller has, when left out.
              */
-            scopes?: ("inference.use" | "models.read" | "models.write" | "files.read" | "files.write" | "jobs.read" | "jobs.write" | "vector_stores.read" | "vector_stores.write" | "events.read" | "usage.read" | "clusters.read" | "api_keys.read" | "api_keys.write" | "platform.read")[] | null;
+            scopes?: ("inference.use" | "models.read" | "models.write" | "files.read" | "files.write" | "jobs.read" | "jobs.write" | "job_runs.write" | "objects.signed" | "vector_stores.read" | "vector_stores.write" | "events.read" | "usage.read" | "clusters.read" | "clusters.write" | "clusters.register" | "sessions.use" | "audit.read" | "api_keys.read" | "api_keys.write" | "platform.read")[] | null;
         };
         /**
          * ApiKeyCreated
@@ -1158,6 +1482,54 @@ export interface components {
             scopes: string[];
             /** Secret */
             secret: string;
+        };
+        /**
+         * Attempt
+         * @description A pod's turn at the job; earlier ones are refused from now on.
+         */
+        Attempt: {
+            /** Attempt */
+            attempt: number;
+        };
+        /**
+         * AuditRecord
+         * @description One request that went, or was not let, to a cluster.
+         */
+        AuditRecord: {
+            /**
+             * Cluster
+             * @description As the request named it: it may be one that the caller cannot see.
+             */
+            cluster: string;
+            /** Created At */
+            created_at: number;
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @default audit_record
+             * @constant
+             */
+            object: "audit_record";
+            /**
+             * Path
+             * @description Without the query.
+             */
+            path: string;
+            /**
+             * Status
+             * @description HTTP status of the answer; 101 for an exec, attach or port-forward that began.
+             */
+            status: number;
+            /** User Id */
+            user_id: string;
+            /** User Name */
+            user_name: string;
+            /**
+             * Verb
+             * @description Kubernetes' verb, such as get, list, watch or create.
+             */
+            verb: string;
         };
         /**
          * AutoStrategy
@@ -1309,11 +1681,57 @@ export interface components {
             /** Valid Mean Token Accuracy */
             valid_mean_token_accuracy?: number | null;
         };
-        /** Cluster */
+        /** CheckpointReport */
+        CheckpointReport: {
+            /** Metrics */
+            metrics: {
+                [key: string]: unknown;
+            };
+            /** Step */
+            step: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "checkpoint";
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * Cluster
+         * @description A place where jobs run. Of one that is not connected, the summary is what it last reported.
+         */
         Cluster: {
-            capacity: components["schemas"]["ClusterCapacity"];
+            /** Accelerators */
+            accelerators?: components["schemas"]["Accelerator"][];
+            capacity?: components["schemas"]["ClusterCapacity"] | null;
+            /**
+             * Components
+             * @description Versions by name.
+             */
+            components?: {
+                [key: string]: string;
+            };
+            /** Created At */
+            created_at?: number | null;
+            /** Created By */
+            created_by?: string | null;
+            /** Description */
+            description?: string | null;
             /** Id */
             id: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "local" | "kubernetes";
+            /** Kubernetes Version */
+            kubernetes_version?: string | null;
+            /** Last Contact At */
+            last_contact_at?: number | null;
+            /** Name */
+            name: string;
+            nodes?: components["schemas"]["NodeCounts"] | null;
             /**
              * Object
              * @default cluster
@@ -1321,22 +1739,40 @@ export interface components {
              */
             object: "cluster";
             /**
-             * State
-             * @default connected
-             * @constant
+             * Problems
+             * @description What keeps it from being healthy, in words.
              */
-            state: "connected";
+            problems?: string[];
+            /** Queues */
+            queues?: components["schemas"]["Queue"][];
+            /**
+             * Reported At
+             * @description When what follows from the cluster's report was so.
+             */
+            reported_at?: number | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "registering" | "connected" | "lost" | "revoked";
+            /** State Reason */
+            state_reason?: string | null;
         };
         /**
          * ClusterCapacity
-         * @description What the place has and what is free of it; memory and disk in bytes.
+         * @description What the place has and what is free of it; memory and disk in bytes, null where that is not known.
          */
         ClusterCapacity: {
             /** Cpus */
             cpus: number;
+            /** Cpus Free */
+            cpus_free?: number | null;
             /** Disk Free Bytes */
-            disk_free_bytes: number;
-            /** Gpus */
+            disk_free_bytes?: number | null;
+            /**
+             * Gpus
+             * @description GPUs, TPUs and other accelerators of every type.
+             */
             gpus: number;
             /** Gpus Free */
             gpus_free: number;
@@ -1344,6 +1780,157 @@ export interface components {
             memory_bytes: number;
             /** Memory Free Bytes */
             memory_free_bytes: number;
+        };
+        /**
+         * ClusterCreate
+         * @description The name is a DNS label: lower-case letters, digits and hyphens, at most 63.
+         */
+        ClusterCreate: {
+            /** Description */
+            description?: string | null;
+            /** Name */
+            name: string;
+            /**
+             * Token Expires In Seconds
+             * @description How long the registration token is valid.
+             * @default 86400
+             */
+            token_expires_in_seconds: number;
+        };
+        /**
+         * ClusterCreated
+         * @description A new cluster, with the token by which its agent joins.
+         */
+        ClusterCreated: {
+            /** Accelerators */
+            accelerators?: components["schemas"]["Accelerator"][];
+            capacity?: components["schemas"]["ClusterCapacity"] | null;
+            /**
+             * Components
+             * @description Versions by name.
+             */
+            components?: {
+                [key: string]: string;
+            };
+            /** Created At */
+            created_at?: number | null;
+            /** Created By */
+            created_by?: string | null;
+            /** Description */
+            description?: string | null;
+            /** Id */
+            id: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "local" | "kubernetes";
+            /** Kubernetes Version */
+            kubernetes_version?: string | null;
+            /** Last Contact At */
+            last_contact_at?: number | null;
+            /** Name */
+            name: string;
+            nodes?: components["schemas"]["NodeCounts"] | null;
+            /**
+             * Object
+             * @default cluster
+             * @constant
+             */
+            object: "cluster";
+            /**
+             * Problems
+             * @description What keeps it from being healthy, in words.
+             */
+            problems?: string[];
+            /** Queues */
+            queues?: components["schemas"]["Queue"][];
+            registration_token: components["schemas"]["RegistrationToken"];
+            /**
+             * Reported At
+             * @description When what follows from the cluster's report was so.
+             */
+            reported_at?: number | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "registering" | "connected" | "lost" | "revoked";
+            /** State Reason */
+            state_reason?: string | null;
+        };
+        /**
+         * ClusterDetail
+         * @description One cluster, with its nodes (the first 1,000 by name) and how its agent comes in.
+         */
+        ClusterDetail: {
+            /** Accelerators */
+            accelerators?: components["schemas"]["Accelerator"][];
+            capacity?: components["schemas"]["ClusterCapacity"] | null;
+            /**
+             * Components
+             * @description Versions by name.
+             */
+            components?: {
+                [key: string]: string;
+            };
+            /** Created At */
+            created_at?: number | null;
+            /** Created By */
+            created_by?: string | null;
+            credential?: components["schemas"]["CredentialState"] | null;
+            /** Description */
+            description?: string | null;
+            /** Id */
+            id: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "local" | "kubernetes";
+            /** Kubernetes Version */
+            kubernetes_version?: string | null;
+            /** Last Contact At */
+            last_contact_at?: number | null;
+            /** Name */
+            name: string;
+            /** Node List */
+            node_list?: components["schemas"]["Node"][];
+            nodes?: components["schemas"]["NodeCounts"] | null;
+            /**
+             * Object
+             * @default cluster
+             * @constant
+             */
+            object: "cluster";
+            /**
+             * Problems
+             * @description What keeps it from being healthy, in words.
+             */
+            problems?: string[];
+            /** Queues */
+            queues?: components["schemas"]["Queue"][];
+            registration_token?: components["schemas"]["RegistrationTokenState"] | null;
+            /**
+             * Reported At
+             * @description When what follows from the cluster's report was so.
+             */
+            reported_at?: number | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "registering" | "connected" | "lost" | "revoked";
+            /** State Reason */
+            state_reason?: string | null;
+        };
+        /**
+         * ClusterUpdate
+         * @description What of a cluster can be changed. Its name cannot: jobs go by it.
+         */
+        ClusterUpdate: {
+            /** Description */
+            description: string | null;
         };
         /**
          * ComparisonFilter
@@ -1414,6 +2001,25 @@ export interface components {
             type: "and" | "or";
         };
         /**
+         * CredentialState
+         * @description The newest credential of an agent, without its secret.
+         */
+        CredentialState: {
+            /** Created At */
+            created_at: number;
+            /** Expires At */
+            expires_at: number | null;
+            /** Hint */
+            hint: string;
+            /** Last Used At */
+            last_used_at: number | null;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "valid" | "expired" | "revoked";
+        };
+        /**
          * Deleted
          * @description What OpenAI answers to a DELETE.
          */
@@ -1457,6 +2063,22 @@ export interface components {
              * @enum {string}
              */
             state: "loading" | "ready" | "stopped" | "failed";
+        };
+        /** ErrorReport */
+        ErrorReport: {
+            /** Code */
+            code: string;
+            /** Message */
+            message: string;
+            /** Param */
+            param?: string | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "error";
+        } & {
+            [key: string]: unknown;
         };
         /**
          * ExpiresAfter
@@ -1757,6 +2379,28 @@ export interface components {
             n_epochs?: number | "auto";
         };
         /**
+         * InputFile
+         * @description A file to fetch into the working folder.
+         */
+        InputFile: {
+            /** Path */
+            path: string;
+            /** Sha256 */
+            sha256: string;
+            /** Size */
+            size: number;
+            /** Url */
+            url: string;
+        };
+        /** Inputs */
+        Inputs: {
+            checkpoint: components["schemas"]["StoredCheckpoint"] | null;
+            /** Expires At */
+            expires_at: number;
+            /** Inputs */
+            inputs: components["schemas"]["InputFile"][];
+        };
+        /**
          * ItemList
          * @description A page of items.
          */
@@ -1901,7 +2545,7 @@ export interface components {
             /** Project Id */
             project_id: string;
             /** Scopes */
-            scopes: ("inference.use" | "models.read" | "models.write" | "files.read" | "files.write" | "jobs.read" | "jobs.write" | "vector_stores.read" | "vector_stores.write" | "events.read" | "usage.read" | "clusters.read" | "api_keys.read" | "api_keys.write" | "platform.read")[];
+            scopes: ("inference.use" | "models.read" | "models.write" | "files.read" | "files.write" | "jobs.read" | "jobs.write" | "job_runs.write" | "objects.signed" | "vector_stores.read" | "vector_stores.write" | "events.read" | "usage.read" | "clusters.read" | "clusters.write" | "clusters.register" | "sessions.use" | "audit.read" | "api_keys.read" | "api_keys.write" | "platform.read")[];
         };
         /**
          * Message
@@ -1930,6 +2574,23 @@ export interface components {
             /** Tool Calls */
             tool_calls?: components["schemas"]["ToolCall"][] | null;
         };
+        /** MessageReport */
+        MessageReport: {
+            /**
+             * Level
+             * @enum {string}
+             */
+            level: "info" | "warn" | "error";
+            /** Message */
+            message: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "message";
+        } & {
+            [key: string]: unknown;
+        };
         /**
          * Method
          * @description Only `supervised` is honoured; the others are refused with a message that says so.
@@ -1949,6 +2610,28 @@ export interface components {
              * @enum {string}
              */
             type: "supervised" | "dpo" | "reinforcement";
+        };
+        /** MetricsReport */
+        MetricsReport: {
+            /** Epoch */
+            epoch: number | null;
+            /** Eta Seconds */
+            eta_seconds?: number | null;
+            /** Step */
+            step: number;
+            /** Total Steps */
+            total_steps: number;
+            /** Train Loss */
+            train_loss?: number | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "metrics";
+            /** Valid Loss */
+            valid_loss?: number | null;
+        } & {
+            [key: string]: unknown;
         };
         /**
          * Model
@@ -2006,6 +2689,50 @@ export interface components {
             /** Name */
             name: string;
         };
+        /**
+         * Node
+         * @description A node; what it has and what its pods request are Kubernetes quantities.
+         */
+        Node: {
+            /** Accelerator */
+            accelerator: string | null;
+            /** Allocatable */
+            allocatable: {
+                [key: string]: string;
+            };
+            /** Conditions */
+            conditions: components["schemas"]["NodeCondition"][];
+            /** Kubelet Version */
+            kubelet_version: string | null;
+            /** Name */
+            name: string;
+            /** Ready */
+            ready: boolean;
+            /** Schedulable */
+            schedulable: boolean;
+            /** Used */
+            used: {
+                [key: string]: string;
+            };
+        };
+        /** NodeCondition */
+        NodeCondition: {
+            /** Message */
+            message: string | null;
+            /** Reason */
+            reason: string | null;
+            /** Status */
+            status: string;
+            /** Type */
+            type: string;
+        };
+        /** NodeCounts */
+        NodeCounts: {
+            /** Ready */
+            ready: number;
+            /** Total */
+            total: number;
+        };
         /** OpenAiBucket */
         OpenAiBucket: {
             /** End Time */
@@ -2042,6 +2769,26 @@ export interface components {
         Page_ApiKey_: {
             /** Data */
             data: components["schemas"]["ApiKey"][];
+            /** First Id */
+            first_id?: string | null;
+            /**
+             * Has More
+             * @default false
+             */
+            has_more: boolean;
+            /** Last Id */
+            last_id?: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
+        /** Page[AuditRecord] */
+        Page_AuditRecord_: {
+            /** Data */
+            data: components["schemas"]["AuditRecord"][];
             /** First Id */
             first_id?: string | null;
             /**
@@ -2178,6 +2925,26 @@ export interface components {
              */
             object: "list";
         };
+        /** Page[Quota] */
+        Page_Quota_: {
+            /** Data */
+            data: components["schemas"]["Quota"][];
+            /** First Id */
+            first_id?: string | null;
+            /**
+             * Has More
+             * @default false
+             */
+            has_more: boolean;
+            /** Last Id */
+            last_id?: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
         /** Page[VectorStoreFile] */
         Page_VectorStoreFile_: {
             /** Data */
@@ -2245,6 +3012,24 @@ export interface components {
              */
             type: "path";
         };
+        /** PlanReport */
+        PlanReport: {
+            /** Batch Size */
+            batch_size: number;
+            /** Learning Rate Multiplier */
+            learning_rate_multiplier: number;
+            /** N Epochs */
+            n_epochs: number;
+            /** Total Steps */
+            total_steps: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "plan";
+        } & {
+            [key: string]: unknown;
+        };
         /**
          * Preview
          * @description Lines `offset` to `offset + limit` of a text file; `offset` counts lines from 0.
@@ -2303,6 +3088,85 @@ export interface components {
             /** Param */
             param?: string | null;
         };
+        /** ProgressReport */
+        ProgressReport: {
+            /** Message */
+            message: string;
+            /** Phase */
+            phase: string;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "progress";
+        } & {
+            [key: string]: unknown;
+        };
+        /**
+         * Queue
+         * @description A ClusterQueue of Kueue; `project_id` is null for one that is not the platform's.
+         */
+        Queue: {
+            /** Active */
+            active: boolean;
+            /** Admitted */
+            admitted: number;
+            /** Name */
+            name: string;
+            /** Pending */
+            pending: number;
+            /** Project Id */
+            project_id: string | null;
+            /** Quota */
+            quota: {
+                [key: string]: string;
+            };
+            /** Reason */
+            reason: string | null;
+            /** Used */
+            used: {
+                [key: string]: string;
+            };
+        };
+        /** Quota */
+        Quota: {
+            /** Cluster Id */
+            cluster_id: string;
+            /** Cohort */
+            cohort: string | null;
+            /**
+             * Object
+             * @default cluster.quota
+             * @constant
+             */
+            object: "cluster.quota";
+            /** Project Id */
+            project_id: string;
+            /** Resources */
+            resources: {
+                [key: string]: string;
+            };
+            /** Updated At */
+            updated_at: number;
+            /** Updated By */
+            updated_by: string;
+        };
+        /**
+         * QuotaPut
+         * @description What is set aside for a project on a cluster.
+         *
+         *     Projects in one cohort lend each other what they do not use, so a project may get more; the default cohort is the
+         *     organization's, which also has what no quota sets aside. With null the project is in none: it gets what is named
+         *     here and no more, and what is not named it cannot request.
+         */
+        QuotaPut: {
+            /** Cohort */
+            cohort?: string | null;
+            /** Resources */
+            resources: {
+                [key: string]: string | number;
+            };
+        };
         /** RankingOptions */
         RankingOptions: {
             hybrid_search?: components["schemas"]["HybridSearch"] | null;
@@ -2317,6 +3181,74 @@ export interface components {
              * @default 0
              */
             score_threshold: number;
+        };
+        /**
+         * RegistrationToken
+         * @description A new registration token; `token` is shown this once.
+         */
+        RegistrationToken: {
+            /** Cluster Id */
+            cluster_id: string;
+            /** Expires At */
+            expires_at: number;
+            /**
+             * Object
+             * @default cluster.registration_token
+             * @constant
+             */
+            object: "cluster.registration_token";
+            /** Token */
+            token: string;
+        };
+        /** RegistrationTokenCreate */
+        RegistrationTokenCreate: {
+            /**
+             * Expires In Seconds
+             * @description How long the registration token is valid.
+             * @default 86400
+             */
+            expires_in_seconds: number;
+        };
+        /**
+         * RegistrationTokenState
+         * @description The newest registration token, without its secret.
+         */
+        RegistrationTokenState: {
+            /** Created At */
+            created_at: number;
+            /** Created By */
+            created_by: string;
+            /** Expires At */
+            expires_at: number;
+            /** Hint */
+            hint: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "valid" | "used" | "expired" | "revoked";
+            /** Used At */
+            used_at: number | null;
+        };
+        /**
+         * ReportsCreate
+         * @description Reports of one attempt, numbered from 1 on; `from` is the number of the first of these.
+         */
+        ReportsCreate: {
+            /** Attempt */
+            attempt: number;
+            /** From */
+            from: number;
+            /** Reports */
+            reports: (components["schemas"]["MessageReport"] | components["schemas"]["PlanReport"] | components["schemas"]["ProgressReport"] | components["schemas"]["MetricsReport"] | components["schemas"]["CheckpointReport"] | components["schemas"]["ResultReport"] | components["schemas"]["ErrorReport"] | components["schemas"]["StoredReport"])[];
+        };
+        /**
+         * ReportsReceived
+         * @description `received` is the number of the last report of this attempt that is kept.
+         */
+        ReportsReceived: {
+            /** Received */
+            received: number;
         };
         /** ResponseFormat */
         ResponseFormat: {
@@ -2402,6 +3334,22 @@ export interface components {
             /** User */
             user?: string | null;
         };
+        /** ResultReport */
+        ResultReport: {
+            /** Adapter */
+            adapter: string;
+            /** Metrics File */
+            metrics_file: string;
+            /** Trained Tokens */
+            trained_tokens: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "result";
+        } & {
+            [key: string]: unknown;
+        };
         /** SearchPage */
         SearchPage: {
             /** Data */
@@ -2455,6 +3403,32 @@ export interface components {
             /** Score */
             score: number;
         };
+        /**
+         * SessionToken
+         * @description A short-lived credential of kubectl's proxy.
+         */
+        SessionToken: {
+            /** Cluster */
+            cluster: string | null;
+            /** Expires At */
+            expires_at: number;
+            /**
+             * Object
+             * @default session.token
+             * @constant
+             */
+            object: "session.token";
+            /** Token */
+            token: string;
+        };
+        /** SessionTokenCreate */
+        SessionTokenCreate: {
+            /**
+             * Cluster
+             * @description The only cluster that the token is good for; else any.
+             */
+            cluster?: string | null;
+        };
         /** StaticChunking */
         StaticChunking: {
             /** Chunk Overlap Tokens */
@@ -2489,6 +3463,41 @@ export interface components {
             uptime_seconds: number;
             /** Version */
             version: string;
+        };
+        /**
+         * StoredCheckpoint
+         * @description The newest checkpoint of an earlier attempt, as a tar archive.
+         */
+        StoredCheckpoint: {
+            /** Path */
+            path: string;
+            /** Sha256 */
+            sha256: string;
+            /** Size */
+            size: number;
+            /** Step */
+            step: number;
+            /** Url */
+            url: string;
+        };
+        /**
+         * StoredReport
+         * @description The runner's own: an object for which it had a URL lies in the store, whole.
+         */
+        StoredReport: {
+            /** Path */
+            path: string;
+            /** Sha256 */
+            sha256: string;
+            /** Size */
+            size: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "stored";
+        } & {
+            [key: string]: unknown;
         };
         /** StreamOptions */
         StreamOptions: {
@@ -2642,6 +3651,26 @@ export interface components {
             sha256: string;
             /** Upload Id */
             upload_id: string;
+        };
+        /**
+         * Urls
+         * @description Addresses by what was asked for; they are secrets until `expires_at`.
+         */
+        Urls: {
+            /** Expires At */
+            expires_at: number;
+            /** Put */
+            put: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * UrlsCreate
+         * @description What the runner wants to write: `checkpoints/<step>.tar` or `results/<name>`.
+         */
+        UrlsCreate: {
+            /** Put */
+            put: string[];
         };
         /** UsagePage */
         UsagePage: {
@@ -3013,6 +4042,26 @@ export interface operations {
             };
         };
     };
+    register_agent_v1_agent_registration_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AgentCredential"];
+                };
+            };
+        };
+    };
     list_api_keys_v1_api_keys_get: {
         parameters: {
             query?: {
@@ -3114,6 +4163,51 @@ export interface operations {
             };
         };
     };
+    list_audit_records_v1_audit_records_get: {
+        parameters: {
+            query?: {
+                /** @description The id after which the page starts. */
+                after?: string | null;
+                /** @description The id before which the page ends. */
+                before?: string | null;
+                limit?: number;
+                /** @description By creation; newest first by default. */
+                order?: "asc" | "desc";
+                cluster?: string | null;
+                user_id?: string | null;
+                verb?: string | null;
+                status?: number | null;
+                /** @description Seconds since the epoch. */
+                created_after?: number | null;
+                /** @description Seconds since the epoch. */
+                created_before?: number | null;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_AuditRecord_"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     create_chat_completion_v1_chat_completions_post: {
         parameters: {
             query?: never;
@@ -3149,7 +4243,15 @@ export interface operations {
     };
     list_clusters_v1_clusters_get: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description The id after which the page starts. */
+                after?: string | null;
+                /** @description The id before which the page ends. */
+                before?: string | null;
+                limit?: number;
+                /** @description By creation; newest first by default. */
+                order?: "asc" | "desc";
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -3163,6 +4265,348 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_Cluster_"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    create_cluster_v1_clusters_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClusterCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClusterCreated"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    get_cluster_v1_clusters__cluster_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                cluster_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClusterDetail"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    delete_cluster_v1_clusters__cluster_id__delete: {
+        parameters: {
+            query?: {
+                force?: boolean;
+            };
+            header?: never;
+            path: {
+                cluster_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Deleted"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    update_cluster_v1_clusters__cluster_id__patch: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                cluster_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClusterUpdate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cluster"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    revoke_cluster_credential_v1_clusters__cluster_id__credential_delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                cluster_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Cluster"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    list_cluster_quotas_v1_clusters__cluster_id__quotas_get: {
+        parameters: {
+            query?: {
+                /** @description The project after which the page starts. */
+                after?: string | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                cluster_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_Quota_"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    get_cluster_quota_v1_clusters__cluster_id__quotas__project__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                cluster_id: string;
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Quota"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    put_cluster_quota_v1_clusters__cluster_id__quotas__project__put: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                cluster_id: string;
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["QuotaPut"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Quota"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    delete_cluster_quota_v1_clusters__cluster_id__quotas__project__delete: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                cluster_id: string;
+                project: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Deleted"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    create_registration_token_v1_clusters__cluster_id__registration_token_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                cluster_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["RegistrationTokenCreate"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RegistrationToken"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
                 };
             };
         };
@@ -3816,6 +5260,138 @@ export interface operations {
             };
         };
     };
+    create_attempt_v1_job_runs__job_id__attempts_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Attempt"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    get_inputs_v1_job_runs__job_id__inputs_get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Inputs"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    create_reports_v1_job_runs__job_id__reports_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ReportsCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ReportsReceived"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    create_urls_v1_job_runs__job_id__urls_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["UrlsCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Urls"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     get_me_v1_me_get: {
         parameters: {
             query?: never;
@@ -4128,6 +5704,86 @@ export interface operations {
             };
         };
     };
+    get_object_v1_objects__key__get: {
+        parameters: {
+            query: {
+                expires: number;
+                signature: string;
+            };
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": unknown;
+                };
+            };
+            /** @description Partial Content */
+            206: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Requested Range Not Satisfiable */
+            416: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    put_object_v1_objects__key__put: {
+        parameters: {
+            query: {
+                expires: number;
+                signature: string;
+            };
+            header?: never;
+            path: {
+                key: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
     get_organization_usage_v1_organization_usage__operation__get: {
         parameters: {
             query: {
@@ -4333,6 +5989,39 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ItemList"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    create_session_token_v1_sessions_tokens_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: {
+            content: {
+                "application/json": components["schemas"]["SessionTokenCreate"] | null;
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SessionToken"];
                 };
             };
             /** @description Validation Error */

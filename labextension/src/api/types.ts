@@ -49,6 +49,15 @@ export type IUpload = Answered<Schemas['Upload']>;
 export type IFilePreview = Answered<Schemas['Preview']>;
 export type IFileValidation = Answered<Schemas['Validation']>;
 
+/** A place where jobs run, as lists and events tell of it. */
+export type ICluster = Answered<Schemas['Cluster']>;
+export type IClusterDetail = Answered<Schemas['ClusterDetail']>;
+export type IClusterCreated = Answered<Schemas['ClusterCreated']>;
+export type IClusterNode = Answered<Schemas['Node']>;
+export type IClusterQueue = Answered<Schemas['Queue']>;
+export type IQuota = Answered<Schemas['Quota']>;
+export type IRegistrationToken = Answered<Schemas['RegistrationToken']>;
+
 /** A fine-tuning job, as far as the shared parts of the panels need it. */
 export type IJobSummary = Pick<Answered<Schemas['FineTuningJob']>, 'id' | 'object' | 'state'>;
 

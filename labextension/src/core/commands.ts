@@ -19,7 +19,7 @@ export const ROWS_SCHEMA = {
   type: 'object',
   properties: {
     ids: { type: 'array', items: { type: 'string' }, description: 'Ids of the objects to act on' },
-    kind: { type: 'string', description: 'model, file, job or vector-store' }
+    kind: { type: 'string', description: 'model, file, job, vector-store or cluster' }
   }
 } as const;
 
@@ -42,7 +42,7 @@ export function addCoreCommands(
         type: 'object',
         required: ['kind', 'id'],
         properties: {
-          kind: { type: 'string', description: 'model, file, job, vector-store or chat' },
+          kind: { type: 'string', description: 'model, file, job, vector-store, cluster or chat' },
           id: { type: 'string', description: 'Id of the object' }
         }
       }

@@ -13,5 +13,6 @@ export * from './notifications';
 export * from './PlatformGate';
 export * from './preferences';
 export * from './snippets';
+export * from './Table';
 export * from './useSignals';
 export * from './useObject';

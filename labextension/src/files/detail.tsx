@@ -7,8 +7,7 @@ import {
   CommandButton,
   formatAbsolute,
   formatBytes,
-  ListFailure,
-  ListProgress,
+  Pending,
   PlatformGate,
   RelativeTime,
   useObject
@@ -76,11 +75,7 @@ function FileDetail({ context, client, id, onName }: IProps): React.ReactElement
     return <div className="jp-PerijoveMessage">{trans.__('This file has been deleted.')}</div>;
   }
   if (value === null) {
-    return error === null ? (
-      <ListProgress trans={trans} />
-    ) : (
-      <ListFailure error={error} onRetry={reload} trans={trans} />
-    );
+    return <Pending error={error} onRetry={reload} trans={trans} />;
   }
   return <Loaded context={context} file={value} />;
 }

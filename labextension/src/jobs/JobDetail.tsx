@@ -4,13 +4,14 @@ import * as React from 'react';
 
 import { RelativeTime } from '../core/clock';
 import { formatDuration } from '../core/format';
+import { Pending } from '../core/list/ListStates';
 import { IPlotSeries, LinePlot } from '../plot';
 import { Checkpoints } from './Checkpoints';
 import { JobDetailModel } from './detailModel';
 import { EventsTimeline } from './EventsTimeline';
-import { JobProgress, reasonOf, StateBadge } from './JobState';
+import { JobProgress, StateBadge } from './JobState';
 import { LogView } from './LogView';
-import { isEnded } from './states';
+import { isEnded, reasonOf } from './states';
 import { IJob } from './types';
 
 /** What can be done with a job. */
@@ -21,6 +22,8 @@ export interface IJobActions {
   readonly clone: (job: IJob) => void;
   readonly tryModel: (model: string) => void;
   readonly openFile: (fileId: string) => void;
+  /** Null where clusters have no tabs. */
+  readonly openCluster: ((name: string) => void) | null;
   readonly copyId: (id: string) => void;
   readonly insertCode: (job: IJob) => void;
   readonly downloadLog: (id: string) => void;
@@ -48,16 +51,7 @@ function Detail(props: IJobDetailProps): JSX.Element {
   if (!job) {
     return (
       <div className="jp-PerijoveJob" aria-busy={!model.error}>
-        {model.error ? (
-          <div role="alert" className="jp-PerijoveEdit-refused">
-            {model.error}{' '}
-            <button type="button" className="jp-PerijoveButton" onClick={() => void model.load()}>
-              {trans.__('Try again')}
-            </button>
-          </div>
-        ) : (
-          <p className="jp-PerijoveJob-none">{trans.__('Loading…')}</p>
-        )}
+        <Pending error={model.error} onRetry={() => void model.load()} trans={trans} />
       </div>
     );
   }
@@ -152,7 +146,7 @@ function Facts(props: IPartProps & { fileNames: ReadonlyMap<string, string> }): 
     [trans.__('Batch size'), String(chosen.batch_size ?? '–')],
     [trans.__('Learning rate multiplier'), String(chosen.learning_rate_multiplier ?? '–')],
     [trans.__('Seed'), String(job.seed ?? '–')],
-    [trans.__('Runs at'), job.cluster ?? '–'],
+    [trans.__('Runs at'), <Place key="place" job={job} actions={actions} trans={trans} />],
     [trans.__('Created'), <RelativeTime key="created" at={job.created_at} />]
   );
   if (job.finished_at !== null) {
@@ -170,6 +164,21 @@ function Facts(props: IPartProps & { fileNames: ReadonlyMap<string, string> }): 
         </div>
       ))}
     </dl>
+  );
+}
+
+function Place({ job, actions, trans }: IPartProps): JSX.Element {
+  const { openCluster } = actions;
+  if (job.cluster === null || job.cluster === 'local') {
+    return <>{trans.__('This machine')}</>;
+  }
+  const name = job.cluster;
+  return openCluster ? (
+    <button type="button" className="jp-PerijoveJob-link" onClick={() => openCluster(name)}>
+      {name}
+    </button>
+  ) : (
+    <>{name}</>
   );
 }
 

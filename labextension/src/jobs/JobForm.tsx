@@ -1,10 +1,11 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
+import { ICluster } from '../api/types';
+import { healthText, placeText } from '../clusters/words';
 import { FormField } from './FormField';
 import { AUTO, IJobForm, JobField, JobFormErrors, validateJobForm } from './form';
 import { FrameField, IFrameSource } from './FrameField';
-import { ICluster } from './types';
 
 /** A file that can train. */
 export interface IFileChoice {
@@ -161,6 +162,15 @@ export function JobForm(props: IJobFormProps): JSX.Element {
         trans.__('Becomes part of the model’s name.')
       )}
       {text('epochs', trans.__('Epochs'), auto)}
+      {(clusters.length > 1 || form.cluster !== '') && (
+        <PlaceField
+          clusters={clusters}
+          value={form.cluster}
+          error={errorOf('cluster')}
+          onChange={value => set('cluster', value)}
+          trans={trans}
+        />
+      )}
       <details>
         <summary>{trans.__('Advanced')}</summary>
         {text('batchSize', trans.__('Batch size'), auto)}
@@ -173,12 +183,6 @@ export function JobForm(props: IJobFormProps): JSX.Element {
         )}
         {text('loraAlpha', trans.__('LoRA alpha'))}
         {text('seed', trans.__('Seed'), trans.__('The same seed gives the same result.'))}
-        {select(
-          'cluster',
-          trans.__('Where it runs'),
-          clusters.map(cluster => ({ id: cluster.id, label: cluster.name ?? cluster.id })),
-          trans.__('Wherever there is room')
-        )}
       </details>
       <div className="jp-PerijoveEdit-buttons">
         <button type="submit" className="jp-PerijoveButton jp-mod-accept" disabled={busy}>
@@ -186,6 +190,42 @@ export function JobForm(props: IJobFormProps): JSX.Element {
         </button>
       </div>
     </form>
+  );
+}
+
+/** Where the job runs; shown when there is a choice. */
+function PlaceField(props: {
+  clusters: readonly ICluster[];
+  value: string;
+  error: string | undefined;
+  onChange: (value: string) => void;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { clusters, value, error, onChange, trans } = props;
+  const chosen = clusters.find(cluster => cluster.name === value);
+  const away = chosen !== undefined && chosen.state !== 'connected';
+  const sent = trans.__('The files are sent there, and the model comes back here.');
+  const hint = away
+    ? trans.__('%1: %2. The job waits until it is connected.', value, healthText(chosen, trans))
+    : value === ''
+      ? undefined
+      : sent;
+  const options = clusters.map(cluster => ({
+    id: cluster.kind === 'local' ? '' : cluster.name,
+    label: placeText(cluster, trans)
+  }));
+  return (
+    <FormField label={trans.__('Where it runs')} hint={hint} error={error}>
+      {control => (
+        <select {...control} value={value} onChange={event => onChange(event.target.value)}>
+          {withCurrent(options, value).map(option => (
+            <option key={option.id} value={option.id}>
+              {option.label}
+            </option>
+          ))}
+        </select>
+      )}
+    </FormField>
   );
 }
 

@@ -38,15 +38,3 @@ export function JobProgress(props: { job: IJob; trans: TranslationBundle }): JSX
     </div>
   );
 }
-
-/** Why a job waits, or why it ended as it did; empty when there is nothing to say. */
-export function reasonOf(job: IJob, trans: TranslationBundle): string {
-  // A reason that only repeats the state says nothing.
-  const given = job.state_reason === job.state ? '' : job.state_reason;
-  const reason = given || job.error?.message || '';
-  if (job.state === 'queued' && job.queue_position !== null) {
-    const place = trans.__('Number %1 in the queue.', job.queue_position);
-    return reason === '' ? place : `${place} ${reason}`;
-  }
-  return reason;
-}

@@ -1,15 +1,10 @@
-import { UseSignal } from '@jupyterlab/ui-components';
+import { caretDownIcon, caretUpIcon, UseSignal } from '@jupyterlab/ui-components';
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
-import { findAll, IMatch } from './logBuffer';
+import { findAll, findAttempts, IAttempt, IMatch, matchFrom, MAX_MATCHES } from './logBuffer';
+import { LogLines } from './LogLines';
 import { LogModel } from './logModel';
-
-/** Keys that leave the end of the log. */
-const UPWARDS = ['ArrowUp', 'PageUp', 'Home'];
-
-/** Lines that are rendered as one piece, so that an appended line renders few. */
-const BLOCK = 100;
 
 interface ILogViewProps {
   readonly model: LogModel;
@@ -17,7 +12,7 @@ interface ILogViewProps {
   readonly trans: TranslationBundle;
 }
 
-/** The log of a job: follow, wrap, search, download. */
+/** The log of a job: follow, wrap, search, attempts, download. */
 export function LogView(props: ILogViewProps): JSX.Element {
   return <UseSignal signal={props.model.changed}>{() => <Log {...props} />}</UseSignal>;
 }
@@ -26,17 +21,29 @@ function Log({ model, onDownload, trans }: ILogViewProps): JSX.Element {
   const [follow, setFollow] = React.useState(true);
   const [wrap, setWrap] = React.useState(true);
   const [query, setQuery] = React.useState('');
-  const [current, setCurrent] = React.useState(0);
-  const { lines } = model;
+  // By the number of the line, which it keeps when lines come or go above it.
+  const [place, setPlace] = React.useState<IMatch | null>(null);
+  const root = React.useRef<HTMLElement>(null);
+  const { lines, first } = model;
   const matches = React.useMemo(() => findAll(lines, query), [lines, query]);
-  const index = matches.length === 0 ? -1 : Math.min(current, matches.length - 1);
+  const attempts = React.useMemo(() => findAttempts(lines), [lines]);
+  const index = matchFrom(matches, place && { ...place, line: place.line - first });
   const step = (by: number) => {
+    if (matches.length > 0) {
+      const { line, start } = matches[(index + by + matches.length) % matches.length];
+      setFollow(false);
+      setPlace({ line: line + first, start });
+    }
+  };
+  const goTo = (attempt: string) => {
     setFollow(false);
-    setCurrent((Math.max(0, index) + by + matches.length) % Math.max(1, matches.length));
+    const begin = root.current?.querySelector(`[data-attempt="${attempt}"]`);
+    const target = begin ?? root.current?.querySelector('pre');
+    target?.scrollIntoView({ block: 'start' });
   };
 
   return (
-    <section className="jp-PerijoveLog" aria-label={trans.__('Log')}>
+    <section ref={root} className="jp-PerijoveLog" aria-label={trans.__('Log')}>
       <div className="jp-PerijoveLog-toolbar" role="toolbar" aria-label={trans.__('Log')}>
         <Toggle label={trans.__('Follow')} pressed={follow} toggle={() => setFollow(!follow)} />
         <Toggle label={trans.__('Wrap')} pressed={wrap} toggle={() => setWrap(!wrap)} />
@@ -48,19 +55,16 @@ function Log({ model, onDownload, trans }: ILogViewProps): JSX.Element {
           value={query}
           onChange={event => {
             setQuery(event.target.value);
-            setCurrent(0);
+            setPlace(null);
           }}
           onKeyDown={event => {
-            if (event.key === 'Enter' && matches.length > 0) {
+            if (event.key === 'Enter') {
               step(event.shiftKey ? -1 : 1);
             }
           }}
         />
-        {query !== '' && (
-          <span role="status" className="jp-PerijoveLog-count">
-            {trans.__('%1 of %2', index + 1, matches.length)}
-          </span>
-        )}
+        {query !== '' && <Matches count={matches.length} index={index} step={step} trans={trans} />}
+        {attempts.length > 0 && <Attempts attempts={attempts} goTo={goTo} trans={trans} />}
         <button type="button" className="jp-PerijoveLog-button" onClick={onDownload}>
           {trans.__('Download')}
         </button>
@@ -73,7 +77,7 @@ function Log({ model, onDownload, trans }: ILogViewProps): JSX.Element {
           </button>
         </div>
       )}
-      <Lines
+      <LogLines
         model={model}
         matches={matches}
         current={index}
@@ -100,187 +104,62 @@ function Toggle(props: { label: string; pressed: boolean; toggle: () => void }):
   );
 }
 
-interface ILinesProps {
-  readonly model: LogModel;
-  readonly matches: readonly IMatch[];
-  readonly current: number;
-  readonly query: string;
-  readonly wrap: boolean;
-  readonly follow: boolean;
-  readonly onFollow: (follow: boolean) => void;
-  readonly trans: TranslationBundle;
-}
-
-function Lines(props: ILinesProps): JSX.Element {
-  const { model, matches, current, query, wrap, follow, onFollow, trans } = props;
-  const scroller = React.useRef<HTMLDivElement>(null);
-  const { lines, first } = model;
-  React.useEffect(() => {
-    scroller.current?.querySelector('.jp-mod-current')?.scrollIntoView({ block: 'nearest' });
-  }, [current, query]);
-
-  return (
-    <Scroller
-      element={scroller}
-      toEnd={follow}
-      className={`jp-PerijoveLog-lines${wrap ? ' jp-mod-wrap' : ''}`}
-      role="region"
-      aria-label={trans.__('Lines of the log')}
-      tabIndex={0}
-      onWheel={event => event.deltaY < 0 && onFollow(false)}
-      onKeyDown={event => UPWARDS.includes(event.key) && onFollow(false)}
-      onScroll={event => {
-        const { scrollTop, scrollHeight, clientHeight } = event.currentTarget;
-        if (!follow && scrollHeight - scrollTop - clientHeight < 2 && query === '') {
-          onFollow(true);
-        }
-      }}
-    >
-      {model.hasEarlier && (
-        <button
-          type="button"
-          className="jp-PerijoveLog-button"
-          disabled={model.loadingEarlier}
-          onClick={() => {
-            onFollow(false);
-            model.loadEarlier();
-          }}
-        >
-          {model.loadingEarlier ? trans.__('Loading…') : trans.__('Load earlier lines')}
-        </button>
-      )}
-      {model.cut && (
-        <div className="jp-PerijoveLog-note">
-          {trans.__('The beginning is not shown here. Download the log for all of it.')}
-        </div>
-      )}
-      {lines.length === 0 && !model.error && (
-        <div className="jp-PerijoveLog-note">
-          {model.streaming ? trans.__('Nothing written yet.') : trans.__('The log is empty.')}
-        </div>
-      )}
-      {blocks(lines, first).map(({ key, start, text, count }) => (
-        <Block
-          key={key}
-          text={text}
-          query={
-            query !== '' && matches.some(({ line }) => line >= start && line < start + count)
-              ? query
-              : ''
-          }
-          current={currentIn(matches, current, start, count)}
-        />
-      ))}
-    </Scroller>
-  );
-}
-
-interface IBlock {
-  readonly key: number;
-  readonly start: number;
-  readonly count: number;
-  readonly text: string;
-}
-
-interface IScrollerProps extends React.HTMLAttributes<HTMLDivElement> {
-  readonly element: React.RefObject<HTMLDivElement>;
-  /** Whether the end stays in view. */
-  readonly toEnd: boolean;
-}
-
-interface IPlace {
-  readonly node: HTMLElement;
-  readonly top: number;
-}
-
-/** Keeps what is in view where it is when lines come or go above it. */
-class Scroller extends React.Component<IScrollerProps> {
-  override getSnapshotBeforeUpdate(): IPlace | null {
-    const { scrollTop, children } = this.props.element.current!;
-    const pieces = [...children].filter(child => child instanceof HTMLPreElement);
-    // The first piece may change at its beginning.
-    const node =
-      pieces.slice(1).find(piece => piece.offsetTop + piece.offsetHeight > scrollTop) ?? pieces[0];
-    return node ? { node, top: node.offsetTop } : null;
-  }
-
-  override componentDidMount(): void {
-    this._place(null);
-  }
-
-  override componentDidUpdate(_: IScrollerProps, __: unknown, place: IPlace | null): void {
-    this._place(place);
-  }
-
-  override render(): React.ReactNode {
-    const { element, toEnd: _, ...attributes } = this.props;
-    return <div ref={element} {...attributes} />;
-  }
-
-  private _place(place: IPlace | null): void {
-    const scroller = this.props.element.current!;
-    if (this.props.toEnd) {
-      scroller.scrollTop = scroller.scrollHeight;
-    } else if (place?.node.isConnected) {
-      scroller.scrollTop += place.node.offsetTop - place.top;
-    }
-  }
-}
-
-/** Lines in pieces whose borders do not move when lines are added or dropped; the first, which may be cut, is alone. */
-function blocks(lines: readonly string[], first: number): IBlock[] {
-  const made: IBlock[] = [];
-  let start = 0;
-  while (start < lines.length) {
-    const key = Math.floor((first + start - 1) / BLOCK);
-    const end = Math.min(lines.length, (key + 1) * BLOCK + 1 - first);
-    made.push({ key, start, count: end - start, text: lines.slice(start, end).join('\n') });
-    start = end;
-  }
-  return made;
-}
-
-/** Which of a block's own matches is the current one, or -1. */
-function currentIn(
-  matches: readonly IMatch[],
-  current: number,
-  start: number,
-  count: number
-): number {
-  const match = matches[current];
-  if (!match || match.line < start || match.line >= start + count) {
-    return -1;
-  }
-  return current - matches.findIndex(({ line }) => line >= start);
-}
-
-const Block = React.memo(function Block(props: {
-  text: string;
-  query: string;
-  current: number;
+/** How many places a search has found, and the way from one to the next. */
+function Matches(props: {
+  count: number;
+  index: number;
+  step: (by: number) => void;
+  trans: TranslationBundle;
 }): JSX.Element {
-  const { text, query, current } = props;
-  if (query === '') {
-    return <pre>{text}</pre>;
-  }
-  const needle = query.toLowerCase();
-  const lower = text.toLowerCase();
-  const parts: React.ReactNode[] = [];
-  let from = 0;
-  for (let at = lower.indexOf(needle), n = 0; at >= 0; n++) {
-    parts.push(
-      text.slice(from, at),
-      <mark key={at} className={n === current ? 'jp-mod-current' : undefined}>
-        {text.slice(at, at + needle.length)}
-      </mark>
-    );
-    from = at + needle.length;
-    at = lower.indexOf(needle, from);
-  }
-  return (
-    <pre>
-      {parts}
-      {text.slice(from)}
-    </pre>
+  const { count, index, step, trans } = props;
+  const button = (label: string, by: number, icon: JSX.Element) => (
+    <button
+      type="button"
+      className="jp-PerijoveIconButton"
+      title={label}
+      aria-label={label}
+      disabled={count === 0}
+      onClick={() => step(by)}
+    >
+      {icon}
+    </button>
   );
-});
+  return (
+    <>
+      <span role="status" className="jp-PerijoveLog-count">
+        {count < MAX_MATCHES
+          ? trans.__('%1 of %2', index + 1, count)
+          : trans.__('%1 of %2 or more', index + 1, count)}
+      </span>
+      {button(trans.__('Previous match'), -1, <caretUpIcon.react tag="span" />)}
+      {button(trans.__('Next match'), 1, <caretDownIcon.react tag="span" />)}
+    </>
+  );
+}
+
+/** The way to where an attempt begins, of a job that was evicted or restarted. */
+function Attempts(props: {
+  attempts: readonly IAttempt[];
+  goTo: (attempt: string) => void;
+  trans: TranslationBundle;
+}): JSX.Element {
+  const { attempts, goTo, trans } = props;
+  const numbers = [...new Set([1, ...attempts.map(({ attempt }) => attempt)])];
+  return (
+    <select
+      className="jp-mod-styled"
+      aria-label={trans.__('Go to an attempt')}
+      value=""
+      onChange={event => goTo(event.target.value)}
+    >
+      <option value="" disabled>
+        {trans._n('%1 attempt', '%1 attempts', numbers.length)}
+      </option>
+      {numbers.map(number => (
+        <option key={number} value={number}>
+          {trans.__('Attempt %1', number)}
+        </option>
+      ))}
+    </select>
+  );
+}

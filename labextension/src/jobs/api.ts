@@ -3,7 +3,7 @@ import { ISignal, Signal } from '@lumino/signaling';
 import { IEventStream, IPerijoveClient } from '../api/tokens';
 import { IPage, IPlatformEvent } from '../api/types';
 import { IJobForm, toJobRequest } from './form';
-import { ICheckpoint, ICluster, IJob, IJobEvent } from './types';
+import { ICheckpoint, IJob, IJobEvent } from './types';
 
 const JOBS = '/v1/fine_tuning/jobs';
 
@@ -38,7 +38,6 @@ export interface IJobsApi {
   ): AsyncGenerator<string, void, void>;
   /** Where the browser downloads the whole log from. */
   logUrl(id: string): string;
-  clusters(): Promise<readonly ICluster[]>;
 }
 
 /** The jobs of the platform behind a client. */
@@ -112,11 +111,6 @@ export class JobsApi implements IJobsApi {
 
   logUrl(id: string): string {
     return this._client.url(`${path(id)}/logs`);
-  }
-
-  async clusters(): Promise<readonly ICluster[]> {
-    const page = await this._client.list<ICluster>('/v1/clusters');
-    return page.data;
   }
 
   private _onJob(_: IEventStream, event: IPlatformEvent<IJob>): void {

@@ -3,8 +3,8 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 import { CommandRegistry } from '@lumino/commands';
 import * as React from 'react';
 
-import { IFile, IPerijoveClient } from '../api';
-import { copyText, ISnippets, OPEN_DETAIL, PlatformGate, useSignals } from '../core';
+import { ICluster, IFile, IPerijoveClient } from '../api';
+import { attempt, copyText, ISnippets, OPEN_DETAIL, PlatformGate, useSignals } from '../core';
 import { IPlotSeries } from '../plot';
 import { JobsApi } from './api';
 import { nameOf } from './commands';
@@ -68,7 +68,7 @@ export class JobDetailWidget extends ReactWidget {
   }
 
   private _actions(): IJobActions {
-    const { api, commands, snippets, trans } = this._context;
+    const { api, client, commands, snippets, trans } = this._context;
     const run = (command: string) => (job: IJob) =>
       void commands.execute(command, { ids: [job.id] });
     return {
@@ -78,6 +78,9 @@ export class JobDetailWidget extends ReactWidget {
       clone: run(ids.CLONE_JOB),
       tryModel: model => void commands.execute('perijove:chat', { model }),
       openFile: id => void commands.execute(OPEN_DETAIL, { kind: 'file', id }),
+      openCluster: commands.hasCommand('perijove:open-cluster')
+        ? name => void openCluster(name, client, commands, trans)
+        : null,
       copyId: id => copyText(id, trans),
       insertCode: job => void snippets.insert(ids.JOB_KIND, job.id),
       downloadLog: id => download(api.logUrl(id), `${id}.log`)
@@ -147,6 +150,20 @@ async function lossOf(api: JobsApi, job: IComparable): Promise<IPlotSeries> {
     }
   }
   return metrics.series('train_loss', job.id, job.label);
+}
+
+/** Open the tab of the cluster that jobs call so; tabs go by ids. */
+async function openCluster(
+  name: string,
+  client: IPerijoveClient,
+  commands: CommandRegistry,
+  trans: TranslationBundle
+): Promise<void> {
+  const open = async (): Promise<void> => {
+    const { id } = await client.request<ICluster>(`/v1/clusters/${encodeURIComponent(name)}`);
+    await commands.execute(OPEN_DETAIL, { kind: 'cluster', id });
+  };
+  await attempt(trans.__('The cluster was not opened.'), open, trans);
 }
 
 /** Let the browser itself fetch the address, so that nothing is held in memory. */

@@ -221,7 +221,8 @@ export function formFromJob(job: IClonable): IJobForm {
     loraRank: text(chosen.lora_r, ''),
     loraAlpha: text(chosen.lora_alpha, ''),
     seed: text(job.seed, ''),
-    cluster: job.cluster ?? ''
+    // Where nothing is named, the platform's own machine runs it.
+    cluster: job.cluster === 'local' ? '' : (job.cluster ?? '')
   };
 }
 

@@ -1,8 +1,11 @@
 /** The most lines that a log tab holds. */
 export const MAX_LINES = 10_000;
 
-/** The most characters of one line; the rest of it is left out. */
-const MAX_LINE_LENGTH = 4_000;
+/** The most characters that a log tab holds; one line may go beyond. */
+export const MAX_CHARACTERS = 6_000_000;
+
+/** The most characters of one line that are held: more than the platform keeps of a line of a cluster's job. */
+export const MAX_LINE_LENGTH = 128 * 1024;
 
 /**
  * The end of a log, as it arrives in arbitrary pieces, within bounds.
@@ -10,11 +13,14 @@ const MAX_LINE_LENGTH = 4_000;
  * A carriage return starts its line again, as a terminal shows progress bars.
  */
 export class LogBuffer {
-  constructor(private readonly _limit = MAX_LINES) {}
+  constructor(
+    private readonly _maxLines = MAX_LINES,
+    private readonly _maxCharacters = MAX_CHARACTERS
+  ) {}
 
   /** Complete lines and the one that is being written. A new array after each change. */
   get lines(): readonly string[] {
-    return this._open === '' ? this._lines : [...this._lines, shown(this._open)];
+    return this._open.text === '' ? this._lines : [...this._lines, this._open.text];
   }
 
   /** The lines that have ended. */
@@ -22,30 +28,66 @@ export class LogBuffer {
     return this._lines;
   }
 
-  /** How many lines went out at the top because of the limit. */
+  /** How many lines went out at the top because of the limits. */
   get dropped(): number {
     return this._dropped;
   }
 
   push(text: string): void {
-    const parts = (this._open + text.replace(/\r\n/g, '\n')).split('\n');
-    const open = parts.pop() ?? '';
-    // What a terminal would have overwritten need not be kept.
-    this._open = open.slice(-2 * MAX_LINE_LENGTH);
-    const lines = this._lines.concat(parts.map(shown));
-    const excess = Math.max(0, lines.length - this._limit);
+    const parts = text.split('\n');
+    const added: string[] = [];
+    for (const [index, part] of parts.entries()) {
+      this._open.add(part);
+      if (index < parts.length - 1) {
+        added.push(this._open.text);
+        this._open = new OpenLine();
+      }
+    }
+    if (added.length > 0) {
+      this._append(added);
+    }
+  }
+
+  private _append(added: readonly string[]): void {
+    const lines = this._lines.concat(added);
+    this._characters += added.reduce((sum, line) => sum + line.length, 0);
+    let excess = Math.max(0, lines.length - this._maxLines);
+    for (let index = 0; index < excess; index++) {
+      this._characters -= lines[index].length;
+    }
+    while (this._characters > this._maxCharacters && excess < lines.length - 1) {
+      this._characters -= lines[excess].length;
+      excess += 1;
+    }
     this._dropped += excess;
     this._lines = excess > 0 ? lines.slice(excess) : lines;
   }
 
-  private _lines: readonly string[] = [];
-  private _open = '';
+  private _characters = 0;
   private _dropped = 0;
+  private _lines: readonly string[] = [];
+  private _open = new OpenLine();
 }
 
-function shown(line: string): string {
-  const written = line.replace(/\r+$/, '');
-  return written.slice(written.lastIndexOf('\r') + 1).slice(0, MAX_LINE_LENGTH);
+/** A line that is being written, as a terminal would show it. */
+class OpenLine {
+  get text(): string {
+    return this._text;
+  }
+
+  add(part: string): void {
+    for (const [index, written] of part.split('\r').entries()) {
+      this._returned ||= index > 0;
+      if (written !== '') {
+        const before = this._returned ? '' : this._text;
+        this._text = before + written.slice(0, Math.max(0, MAX_LINE_LENGTH - before.length));
+        this._returned = false;
+      }
+    }
+  }
+
+  private _returned = false;
+  private _text = '';
 }
 
 /**
@@ -68,10 +110,17 @@ export interface IMatch {
   readonly start: number;
 }
 
+/** The most places of a search that are counted. */
+export const MAX_MATCHES = 1000;
+
 /**
  * Every place where `query` stands, without regard to case, up to `limit`.
  */
-export function findAll(lines: readonly string[], query: string, limit = 1000): readonly IMatch[] {
+export function findAll(
+  lines: readonly string[],
+  query: string,
+  limit = MAX_MATCHES
+): readonly IMatch[] {
   const needle = query.toLowerCase();
   const matches: IMatch[] = [];
   if (needle === '') {
@@ -87,4 +136,39 @@ export function findAll(lines: readonly string[], query: string, limit = 1000): 
     }
   }
   return matches;
+}
+
+/** The first match at or behind a place, else the last one; without a place the first, and -1 when there is none. */
+export function matchFrom(matches: readonly IMatch[], place: IMatch | null): number {
+  if (place === null) {
+    return Math.min(0, matches.length - 1);
+  }
+  const index = matches.findIndex(
+    ({ line, start }) => line > place.line || (line === place.line && start >= place.start)
+  );
+  return index < 0 ? matches.length - 1 : index;
+}
+
+/** The beginning of another attempt of the same job, as the platform writes it into the log. */
+const ATTEMPT = /^\[perijove\] attempt (\d+)/;
+
+/** An attempt of which the log has the beginning. */
+export interface IAttempt {
+  readonly attempt: number;
+  /** Its first line's index. */
+  readonly line: number;
+}
+
+/** Where attempts begin; the first of a job has no line of its own. */
+export function findAttempts(lines: readonly string[]): readonly IAttempt[] {
+  return lines.flatMap((text, line) => {
+    const attempt = attemptOf(text);
+    return attempt === null ? [] : [{ attempt, line }];
+  });
+}
+
+/** The attempt that a line begins, or null. */
+export function attemptOf(line: string): number | null {
+  const number = ATTEMPT.exec(line)?.[1];
+  return number === undefined ? null : Number(number);
 }

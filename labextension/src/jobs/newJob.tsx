@@ -4,15 +4,15 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 import { UUID } from '@lumino/coreutils';
 import * as React from 'react';
 
-import { ApiError, errorText, IFile, IModel, IPerijoveClient } from '../api';
-import { PlatformGate } from '../core';
+import { ApiError, errorText, ICluster, IFile, IModel, IPerijoveClient } from '../api';
+import { ObjectListModel, Pending, PlatformGate, useSignals } from '../core';
 import { JobsApi } from './api';
 import { listDataFrames, uploadDataFrame } from './dataframes';
 import { EMPTY_FORM, fieldOfParam, formFromJob, IJobForm } from './form';
 import { IFrameSource } from './FrameField';
 import { FormStart } from './ids';
 import { IFileChoice, ISubmitError, JobForm } from './JobForm';
-import { ICluster, IJob } from './types';
+import { IJob } from './types';
 
 interface INewJobContext {
   readonly client: IPerijoveClient;
@@ -27,7 +27,6 @@ interface IChoices {
   readonly initial: IJobForm;
   readonly models: readonly string[];
   readonly files: readonly IFileChoice[];
-  readonly clusters: readonly ICluster[];
 }
 
 /** The tab in which a job is created. */
@@ -64,20 +63,12 @@ function NewJob(props: INewJobContext & { start: FormStart }): JSX.Element {
     );
   }, [start, client, api]);
   React.useEffect(load, [load]);
+  const clusters = useClusters(client);
   // The same key for each attempt: a click that is repeated, or an answer that got lost, makes no second job.
   const key = React.useRef({ of: '', value: '' });
 
   if (!choices) {
-    return error === '' ? (
-      <p className="jp-PerijoveJob-none">{trans.__('Loading…')}</p>
-    ) : (
-      <div role="alert" className="jp-PerijoveEdit-refused">
-        {error}{' '}
-        <button type="button" className="jp-PerijoveButton" onClick={load}>
-          {trans.__('Try again')}
-        </button>
-      </div>
-    );
+    return <Pending error={error} onRetry={load} trans={trans} />;
   }
   const submit = async (form: IJobForm): Promise<ISubmitError | null> => {
     const content = JSON.stringify(form);
@@ -98,6 +89,7 @@ function NewJob(props: INewJobContext & { start: FormStart }): JSX.Element {
   return (
     <JobForm
       {...choices}
+      clusters={clusters}
       upload={async file => offer(await uploadForTraining(client, file))}
       frames={frameSource(notebooks, async id =>
         offer(await client.request<IFile>(`/v1/files/${encodeURIComponent(id)}`))
@@ -108,6 +100,24 @@ function NewJob(props: INewJobContext & { start: FormStart }): JSX.Element {
   );
 }
 
+/** The places where jobs run, kept fresh while they are offered. */
+function useClusters(client: IPerijoveClient): readonly ICluster[] {
+  const [model] = React.useState(
+    () =>
+      new ObjectListModel<ICluster>(client, {
+        path: '/v1/clusters',
+        object: 'cluster',
+        leads: cluster => cluster.kind === 'local'
+      })
+  );
+  useSignals(model.changed);
+  React.useEffect(() => {
+    void model.load();
+    return () => model.dispose();
+  }, [model]);
+  return model.items;
+}
+
 /** The most files that a picker offers. */
 const MAX_FILES = 500;
 
@@ -116,10 +126,9 @@ async function readChoices(
   client: IPerijoveClient,
   api: JobsApi
 ): Promise<IChoices> {
-  const [models, files, clusters, other] = await Promise.all([
+  const [models, files, other] = await Promise.all([
     collect(client.each<IModel>('/v1/models')),
     collect(client.each<IFile>('/v1/files', { purpose: 'fine-tune', limit: 100 })),
-    api.clusters(),
     start.from === 'job' ? api.retrieve(start.id) : null
   ]);
   const chats = models.filter(model => model.kind === 'chat');
@@ -132,8 +141,7 @@ async function readChoices(
     },
     // What was tuned already comes last.
     models: [...new Set([...bases, ...chats])].map(model => model.id),
-    files,
-    clusters
+    files
   };
 }
 

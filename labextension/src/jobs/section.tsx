@@ -7,7 +7,7 @@ import { createListSection, IColumn, ISnippets, ObjectListModel, RelativeTime } 
 import { nameOf } from './commands';
 import * as ids from './ids';
 import { StateBadge } from './JobState';
-import { stateLabel } from './states';
+import { reasonOf, stateLabel } from './states';
 import { IJob } from './types';
 
 interface ISectionContext {
@@ -61,12 +61,24 @@ function jobColumns(trans: TranslationBundle): readonly IColumn<IJob>[] {
       id: 'state',
       title: trans.__('State'),
       value: job => stateLabel(job.state, trans),
-      render: job => (
-        <>
-          <StateBadge state={job.state} trans={trans} /> {percentage(job)}
-        </>
-      ),
-      width: '116px'
+      render: job => {
+        const why = job.state === 'succeeded' ? '' : reasonOf(job, trans);
+        return (
+          <span title={why}>
+            <StateBadge state={job.state} trans={trans} /> {percentage(job)}{' '}
+            <span className="jp-PerijoveReason">{why}</span>
+          </span>
+        );
+      },
+      width: 'minmax(116px, 1.5fr)'
+    },
+    {
+      id: 'cluster',
+      title: trans.__('Runs at'),
+      value: job => job.cluster ?? '',
+      render: job => job.cluster,
+      width: '84px',
+      wide: true
     },
     {
       id: 'created',

@@ -1,5 +1,7 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 
+import type { IJob } from './types';
+
 /** Where a job stands, as the platform says it. */
 export type JobState =
   'queued' | 'admitted' | 'running' | 'paused' | 'succeeded' | 'failed' | 'cancelled';
@@ -42,4 +44,35 @@ export function stateLabel(state: string, trans: TranslationBundle): string {
     default:
       return state;
   }
+}
+
+/** A place in a queue: `1st`, `22nd`. */
+export function ordinal(place: number, trans: TranslationBundle): string {
+  switch (new Intl.PluralRules('en', { type: 'ordinal' }).select(place)) {
+    case 'one':
+      return trans.__('%1st', place);
+    case 'two':
+      return trans.__('%1nd', place);
+    case 'few':
+      return trans.__('%1rd', place);
+    default:
+      return trans.__('%1th', place);
+  }
+}
+
+/** Why a job waits, or why it ended as it did; empty when there is nothing to say. */
+export function reasonOf(
+  job: Pick<IJob, 'state' | 'state_reason' | 'queue_position' | 'error'>,
+  trans: TranslationBundle
+): string {
+  // A reason that only repeats the state says nothing.
+  const given = job.state_reason === job.state ? '' : job.state_reason;
+  const reason = given || job.error?.message || '';
+  if (job.state === 'queued' && job.queue_position !== null) {
+    const place = ordinal(job.queue_position, trans);
+    return reason === ''
+      ? trans.__('%1 in the queue', place)
+      : trans.__('%1 in the queue: %2', place, reason);
+  }
+  return reason;
 }

@@ -47,10 +47,3 @@ export interface ICheckpoint {
   readonly fine_tuned_model_checkpoint: string;
   readonly metrics: Readonly<Record<string, number | null>>;
 }
-
-/** A place where jobs run. */
-export interface ICluster {
-  readonly id: string;
-  readonly object: string;
-  readonly name?: string;
-}

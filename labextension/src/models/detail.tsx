@@ -9,8 +9,7 @@ import {
   Facts,
   formatBytes,
   formatCount,
-  ListFailure,
-  ListProgress,
+  Pending,
   PlatformGate,
   RelativeTime,
   useObject
@@ -49,11 +48,7 @@ function ModelDetail({ context, client, id }: IProps): React.ReactElement {
     return <div className="jp-PerijoveMessage">{trans.__('This model has been deleted.')}</div>;
   }
   if (value === null) {
-    return error === null ? (
-      <ListProgress trans={trans} />
-    ) : (
-      <ListFailure error={error} onRetry={reload} trans={trans} />
-    );
+    return <Pending error={error} onRetry={reload} trans={trans} />;
   }
   return (
     <article>

@@ -17,7 +17,7 @@ export interface ISectionButton {
 export interface ISection {
   readonly id: string;
   readonly title: string;
-  /** Lower is higher: Models 10, Files 20, Fine-tuning 30, Vector stores 40. */
+  /** Lower is higher: Models 10, Files 20, Fine-tuning 30, Vector stores 40, Clusters 50. */
   readonly rank: number;
   readonly toolbar?: readonly ISectionButton[];
   /** Called when the panel is first seen with the platform ready, so import views here. */

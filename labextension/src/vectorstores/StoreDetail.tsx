@@ -4,6 +4,7 @@ import * as React from 'react';
 
 import { RelativeTime } from '../core/clock';
 import { formatBytes } from '../core/format';
+import { Pending } from '../core/list/ListStates';
 import { StoreDetailModel } from './detailModel';
 import { FilesTable } from './FilesTable';
 import { SearchBox } from './SearchBox';
@@ -39,16 +40,7 @@ function Detail(props: IStoreDetailProps): JSX.Element {
     return <p className="jp-PerijoveStore-note">{trans.__('This vector store was deleted.')}</p>;
   }
   if (!store) {
-    return model.error ? (
-      <div role="alert" className="jp-PerijoveEdit-refused">
-        {model.error}{' '}
-        <button type="button" className="jp-PerijoveButton" onClick={() => void model.load()}>
-          {trans.__('Try again')}
-        </button>
-      </div>
-    ) : (
-      <p className="jp-PerijoveStore-note">{trans.__('Loading…')}</p>
-    );
+    return <Pending error={model.error} onRetry={() => void model.load()} trans={trans} />;
   }
   return (
     <DropTarget upload={actions.upload} trans={trans}>

@@ -25,8 +25,11 @@ class LazyGroup(click.Group):
 
     lazy: ClassVar[dict[str, tuple[str, str]]] = {
         "chat": ("perijove_platform.cli.chat", "Talk to a model."),
+        "clusters": ("perijove_platform.cli.clusters", "Register Kubernetes clusters, see them, and set quotas."),
         "files": ("perijove_platform.cli.files", "Upload, list, download, validate and delete files."),
         "jobs": ("perijove_platform.cli.jobs", "Create and follow fine-tuning jobs."),
+        "kube-token": ("perijove_platform.cli.kube_token", "Print a short-lived credential for kubectl."),
+        "kubeconfig": ("perijove_platform.cli.kube", "Let kubectl reach a cluster through the platform."),
         "models": ("perijove_platform.cli.models", "Pull, register, load and delete models."),
         "vector-stores": ("perijove_platform.cli.vector_stores", "Create, fill and search vector stores."),
     }

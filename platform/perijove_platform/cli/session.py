@@ -28,14 +28,14 @@ class Session:
 
     def __init__(self, data_dir: Path | None, *, as_json: bool) -> None:
         self.as_json = as_json
-        self._data_dir = data_dir
+        self.data_dir = data_dir
         self.http = httpx.Client(timeout=_TIMEOUT)
         self.find_platform()
 
     def find_platform(self) -> None:
         """Where it answers now: one that was started again may have another port. Raises `Unreachable`."""
         try:
-            self.connection = connect(self._data_dir)
+            self.connection = connect(self.data_dir)
         except NotRunning as error:
             raise Unreachable(str(error)) from None
         try:

@@ -23,7 +23,7 @@ async def stream_events(
     caller: Annotated[Caller, requires("events.read")],
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> StreamingResponse:
-    """Everything that changes in the project, from now on or after ``Last-Event-ID``.
+    """Everything that changes in the project and its organization, from now on or after ``Last-Event-ID``.
 
     An event ``reset`` says that events in between are gone and lists must be read again.
     """
@@ -31,7 +31,7 @@ async def stream_events(
     if last_event_id is not None and not (last_event_id.isdecimal() and len(last_event_id) <= MAX_EVENT_ID_DIGITS):
         raise BadRequest("Last-Event-ID is the number that an earlier event carried as its id.", param="Last-Event-ID")
     last_id = int(last_event_id) if last_event_id is not None else await bus.newest()
-    events = bus.subscribe(project_id=caller.project_id, last_id=last_id)
+    events = bus.subscribe(project_id=caller.project_id, organization_id=caller.organization_id, last_id=last_id)
     return StreamingResponse(
         _encode(events, last_id),
         media_type="text/event-stream",

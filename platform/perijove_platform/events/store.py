@@ -1,5 +1,6 @@
 """The outbox table and its SQL."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -13,6 +14,8 @@ _ORDER_LOCK = 7_264_105
 
 
 class OutboxRow(Base):
+    """An event. `project_id` is the organization's id for one that all of its projects see."""
+
     __tablename__ = "outbox"
     __table_args__ = {"sqlite_autoincrement": True}
 
@@ -34,10 +37,11 @@ async def lock_order(session: AsyncSession) -> None:
         await session.execute(sa.select(sa.func.pg_advisory_xact_lock(_ORDER_LOCK)))
 
 
-async def after(session: AsyncSession, last_id: int, *, project_id: str | None, limit: int) -> list[OutboxRow]:
+async def after(session: AsyncSession, last_id: int, *, owners: Sequence[str] | None, limit: int) -> list[OutboxRow]:
+    """Events of these projects and organizations, or of all."""
     query = sa.select(OutboxRow).where(OutboxRow.id > last_id).order_by(OutboxRow.id).limit(limit)
-    if project_id is not None:
-        query = query.where(OutboxRow.project_id == project_id)
+    if owners is not None:
+        query = query.where(OutboxRow.project_id.in_(owners))
     return list((await session.scalars(query)).all())
 
 

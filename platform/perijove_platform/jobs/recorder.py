@@ -11,10 +11,11 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from perijove_platform.database import Database, after_commit, now
-from perijove_platform.errors import ApiError
+from perijove_platform.errors import ApiError, Unavailable
 from perijove_platform.events import EventBus
 from perijove_platform.ids import new_id
 from perijove_platform.jobs.public import model_name, public_event, public_job
+from perijove_platform.jobs.run_store import forget_reports, take_reports
 from perijove_platform.jobs.sources import TrainableModels, TrainingFiles
 from perijove_platform.jobs.store import CheckpointRow, JobEventRow, JobRow, JobStore, find_job
 from perijove_platform.jobs.submission import owner_of
@@ -53,17 +54,23 @@ class JobRecorder:
     async def record(self, cluster: Cluster, update: JobUpdate) -> None:
         """Everything but metrics."""
         if update.report is not None:
-            await self._record_report(update.job_id, update.report)
+            await self._record_report(update.job_id, update.report, update.number)
         if update.state is JobState.SUCCEEDED:
             await self._succeed(cluster, update.job_id)
         elif update.state is not None:
             await self._record_state(update.job_id, update.state, update.reason, update.queue_position)
 
-    async def record_metrics(self, job_id: str, reports: Sequence[Report]) -> None:
+    async def record_metrics(self, job_id: str, updates: Sequence[JobUpdate]) -> None:
         """Steps of one job, oldest first."""
         async with self._database.write() as session:
+            taken = await take_reports(session, [update.number for update in updates if update.number is not None])
+            reports = [
+                update.report
+                for update in updates
+                if update.report is not None and (update.number is None or update.number in taken)
+            ]
             row = await self._open(session, job_id)
-            if row is None:
+            if row is None or not reports:
                 return
             rows = [_metrics_event(row, report) for report in reports]
             jobs = JobStore(session, row.project_id)
@@ -106,6 +113,7 @@ class JobRecorder:
             row.finished_at = now()
             self._metrics_since_prune.pop(row.id, None)
             error = self._errors.pop(row.id, None)
+            await forget_reports(session, row.id)
             if state is JobState.FAILED:
                 row.error = _public_error(error, reason)
         await self._updated(session, row)
@@ -134,11 +142,14 @@ class JobRecorder:
             if row is not None:
                 await self.set_state(session, row, state, reason, position)
 
-    async def _record_report(self, job_id: str, report: Report) -> None:
+    async def _record_report(self, job_id: str, report: Report, number: int | None) -> None:
         if report.get("type") == "error":
+            # A numbered one is not taken: until the state that it explains has come, a restart must not forget it.
             self._errors[job_id] = report
             return
         async with self._database.write() as session:
+            if number is not None and not await take_reports(session, [number]):
+                return
             row = await self._open(session, job_id)
             if row is None:
                 return
@@ -190,17 +201,19 @@ class JobRecorder:
         if row.result is None:
             await self.fail(job_id, "no_result", "The trainer ended without a result; its log has the details.")
             return
-        folder = await cluster.jobs.work_folder(job_id)
         name = model_name(row)
         caller = owner_of(row)
         metrics_file = f"file-{row.id.rpartition('-')[2]}"
         try:
+            folder = await cluster.jobs.work_folder(job_id)
             await self._files.add_result(
                 caller, file_id=metrics_file, filename="step_metrics.csv", path=folder / row.result["metrics_file"]
             )
             await self._models.register_adapter(
                 caller, name=name, base_model=row.model, adapter_path=folder / row.result["adapter"], job_id=row.id
             )
+        except Unavailable:
+            raise  # the object store is away: the result is not lost, and is registered by another attempt
         except (ApiError, OSError) as error:
             logger.warning("The result of job %s cannot be registered", job_id, exc_info=True)
             await self.fail(job_id, "registration_failed", f"The trained model cannot be registered: {error}")

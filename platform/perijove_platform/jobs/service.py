@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping
+from typing import Literal
 
 from perijove_platform.database import Database
 from perijove_platform.errors import BadRequest, Conflict, NotFound, RateLimited
@@ -24,11 +25,11 @@ from perijove_platform.jobs.schemas import (
     LogParams,
 )
 from perijove_platform.jobs.sources import TrainableModels, TrainingFiles
-from perijove_platform.jobs.store import JobRow, JobStore
+from perijove_platform.jobs.store import JobRow, JobStore, find_job, unfinished_jobs
 from perijove_platform.jobs.tracker import JobTracker
 from perijove_platform.pagination import ListParams, Page, page
 from perijove_platform.rbac import Caller
-from perijove_platform.runtimes.base import Cluster, JobState
+from perijove_platform.runtimes.base import Cluster, Clusters, JobState
 
 _WAIT_SECONDS = 5.0
 _CHECK_SECONDS = 3.0
@@ -39,7 +40,7 @@ class JobsService:
     """Creates, lists and steers fine-tuning jobs.
 
     Args:
-        clusters: by name; the first is not special, requests default to ``local``.
+        clusters: those that there are; requests default to ``local``.
         max_queued: unfinished jobs that a project may have.
     """
 
@@ -47,7 +48,7 @@ class JobsService:
         self,
         database: Database,
         events: EventBus,
-        clusters: Mapping[str, Cluster],
+        clusters: Clusters,
         models: TrainableModels,
         files: TrainingFiles,
         *,
@@ -78,8 +79,9 @@ class JobsService:
             RateLimited: too many unfinished jobs.
         """
         hyperparameters = _hyperparameters(request)
-        if request.cluster not in self._clusters:
-            known = ", ".join(sorted(self._clusters))
+        cluster = await self._clusters.get(request.cluster, caller.organization_id)
+        if cluster is None:
+            known = ", ".join(await self._clusters.names(caller.organization_id))
             raise BadRequest(f"Unknown cluster '{request.cluster}'. There is: {known}.", param="cluster")
         model = await self._base_model(caller, request.model)
         inputs = await self._inputs(caller, request)
@@ -93,7 +95,7 @@ class JobsService:
             validation_file=request.validation_file,
             suffix=request.suffix,
             seed=secrets.randbelow(2**31) if request.seed is None else request.seed,
-            cluster=request.cluster,
+            cluster=cluster.name,
             requested=hyperparameters.model_dump(),
             decided={},
             job_metadata=request.metadata or {},
@@ -144,7 +146,7 @@ class JobsService:
             return public_job(row)
         if row.state == JobState.PAUSED or not row.inputs:
             return await self._end_unsubmitted(caller, job_id, JobState.CANCELLED)
-        await self._clusters[row.cluster].jobs.cancel(job_id)
+        await (await self._cluster_of(row)).jobs.cancel(job_id)
         return await self._settled(caller, job_id, JobState.CANCELLED)
 
     async def pause(self, caller: Caller, job_id: str) -> FineTuningJob:
@@ -154,7 +156,7 @@ class JobsService:
             return public_job(row)
         if not row.inputs:
             return await self._end_unsubmitted(caller, job_id, JobState.PAUSED)
-        await self._clusters[row.cluster].jobs.suspend(job_id)
+        await (await self._cluster_of(row)).jobs.suspend(job_id)
         return await self._settled(caller, job_id, JobState.PAUSED)
 
     async def resume(self, caller: Caller, job_id: str) -> FineTuningJob:
@@ -169,15 +171,34 @@ class JobsService:
         await self._tracker.submit(row)
         return resumed
 
+    async def wish_of(self, job_id: str) -> Literal["run", "pause", "cancel"] | None:
+        """What the owner of a job wants, whosever it is; ``None`` when it is unknown or has ended."""
+        async with self._database.read() as session:
+            row = await find_job(session, job_id)
+        if row is None or JobState(row.state).final:
+            return None
+        wish: Literal["run", "pause", "cancel"] = row.desired  # type: ignore[assignment]
+        return wish
+
     async def logs(self, caller: Caller, job_id: str, params: LogParams) -> AsyncIterator[bytes]:
         """The job's log; found or not is known before the first byte."""
         if params.tail is not None and params.tail_bytes is not None:
             raise BadRequest("Give 'tail' (lines) or 'tail_bytes', not both.", param="tail_bytes")
         row = await self._row(caller, job_id)
-        cluster = self._clusters.get(row.cluster)
-        if cluster is None:
-            raise Conflict(f"The cluster '{row.cluster}', which has this job's log, is no longer there.")
+        cluster = await self._cluster_of(row)
         return cluster.jobs.logs(job_id, follow=params.follow, tail_lines=params.tail, tail_bytes=params.tail_bytes)
+
+    async def unfinished_on(self, organization_id: str, cluster: str) -> int:
+        """See `clusters.sources.PlacedJobs`."""
+        async with self._database.read() as session:
+            return len(await unfinished_jobs(session, organization_id=organization_id, cluster=cluster))
+
+    async def _cluster_of(self, row: JobRow) -> Cluster:
+        """Raises `Conflict` when the job's cluster has been deleted; the job fails by itself then."""
+        cluster = await self._clusters.get(row.cluster, row.organization_id)
+        if cluster is None:
+            raise Conflict(f"The cluster '{row.cluster}', which has this job, is no longer there.", code="cluster_gone")
+        return cluster
 
     async def _end_unsubmitted(self, caller: Caller, job_id: str, state: JobState) -> FineTuningJob:
         """For a job that no cluster has: one that is paused, or whose files are being checked."""

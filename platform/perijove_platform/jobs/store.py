@@ -147,7 +147,18 @@ async def find_job(session: AsyncSession, job_id: str) -> JobRow | None:
     return await session.get(JobRow, job_id)
 
 
-async def unfinished_jobs(session: AsyncSession) -> Sequence[JobRow]:
-    """Of every project, oldest first: what the platform has to take up again at its start."""
+async def unfinished_jobs(
+    session: AsyncSession, *, organization_id: str | None = None, cluster: str | None = None
+) -> Sequence[JobRow]:
+    """Of every project, oldest first: what the platform has to take up again at its start.
+
+    Args:
+        organization_id: only its jobs.
+        cluster: only those on the cluster of that name.
+    """
     query = sa.select(JobRow).where(JobRow.state.not_in(FINAL)).order_by(JobRow.id)
+    if organization_id is not None:
+        query = query.where(JobRow.organization_id == organization_id)
+    if cluster is not None:
+        query = query.where(JobRow.cluster == cluster)
     return (await session.scalars(query)).all()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import AsyncIterator
 
 from perijove_platform.database import Database
 from perijove_platform.errors import ApiError
@@ -14,7 +13,7 @@ from perijove_platform.jobs.recorder import JobRecorder
 from perijove_platform.jobs.sources import TrainableModels, TrainingFiles
 from perijove_platform.jobs.store import JobRow, find_job, unfinished_jobs
 from perijove_platform.jobs.submission import job_spec, owner_of
-from perijove_platform.runtimes.base import Cluster, JobState, JobUpdate
+from perijove_platform.runtimes.base import Cluster, ClusterChange, Clusters, JobState, JobUpdate
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +21,7 @@ METRICS_SECONDS = 0.2
 """Metrics of a job are written, and the newest pushed, at most this often."""
 _MAX_WAITING_UPDATES = 100
 _ATTEMPTS = 3
+_RETRY_SECONDS = 1.0
 
 
 class JobTracker:
@@ -30,7 +30,7 @@ class JobTracker:
     def __init__(
         self,
         database: Database,
-        clusters: Mapping[str, Cluster],
+        clusters: Clusters,
         recorder: JobRecorder,
         models: TrainableModels,
         files: TrainingFiles,
@@ -41,17 +41,21 @@ class JobTracker:
         self._models = models
         self._files = files
         self._checks: dict[str, asyncio.Task[None]] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._followers: dict[Cluster, asyncio.Task[None]] = {}
+        self._looking: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        self._tasks = [asyncio.create_task(self._follow(cluster)) for cluster in self._clusters.values()]
+        changes = self._clusters.watch()
+        for cluster in self._clusters.all():
+            self._begin(cluster)
+        self._looking = asyncio.create_task(self._look(changes))
         async with self._database.read() as session:
             rows = await unfinished_jobs(session)
         for row in rows:
             await self._take_up(row)
 
     async def stop(self) -> None:
-        tasks = [*self._tasks, *self._checks.values()]
+        tasks = [*self._followers.values(), *self._checks.values(), *([self._looking] if self._looking else [])]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -63,7 +67,7 @@ class JobTracker:
             self._checks[row.id] = task = asyncio.create_task(self._check(row))
             task.add_done_callback(lambda done: self._forget_check(row.id, done))
             return
-        cluster = self._clusters.get(row.cluster)
+        cluster = await self._clusters.get(row.cluster, row.organization_id)
         if cluster is None:
             await self._recorder.fail(row.id, "cluster_gone", f"The cluster '{row.cluster}' is no longer there.")
             return
@@ -72,6 +76,7 @@ class JobTracker:
         except ApiError as error:
             await self._recorder.fail(row.id, error.code or "model_not_found", error.message, "model")
             return
+        self._begin(cluster)  # it may have come so lately that nobody has told yet
         await cluster.jobs.submit(spec)
         # A wish that was written meanwhile found a cluster that did not know the job yet.
         async with self._database.read() as session:
@@ -121,15 +126,47 @@ class JobTracker:
         if state is JobState.QUEUED:
             await self.submit(row)
 
+    def _begin(self, cluster: Cluster) -> None:
+        if cluster not in self._followers:
+            self._followers[cluster] = asyncio.create_task(self._follow(cluster))
+
+    async def _look(self, changes: AsyncIterator[ClusterChange]) -> None:
+        """Follow the clusters that come; the jobs of one that has gone for good have failed."""
+        async for change in changes:
+            if change.present:
+                self._begin(change.cluster)
+                continue
+            follower = self._followers.pop(change.cluster, None)
+            if follower is not None:
+                follower.cancel()
+                await asyncio.gather(follower, return_exceptions=True)
+            try:
+                await self._fail_all(change)
+            except Exception:
+                logger.exception("The jobs of cluster %s cannot be ended", change.cluster.name)
+
+    async def _fail_all(self, gone: ClusterChange) -> None:
+        name = gone.cluster.name
+        async with self._database.read() as session:
+            rows = await unfinished_jobs(session, organization_id=gone.organization_id, cluster=name)
+        for row in rows:
+            self.end_check(row.id)
+            await self._recorder.fail(row.id, "cluster_gone", f"The cluster '{name}' was deleted.")
+
     async def _follow(self, cluster: Cluster) -> None:
-        updates: asyncio.Queue[JobUpdate] = asyncio.Queue(_MAX_WAITING_UPDATES)
-        async with asyncio.TaskGroup() as group:
-            group.create_task(_pump(cluster, updates))
-            group.create_task(self._record(cluster, updates))
+        while True:
+            updates: asyncio.Queue[JobUpdate] = asyncio.Queue(_MAX_WAITING_UPDATES)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(_pump(cluster, updates))
+                    group.create_task(self._record(cluster, updates))
+            except Exception:
+                logger.exception("Cluster %s cannot be followed; going on in %s s", cluster.name, _RETRY_SECONDS)
+                await asyncio.sleep(_RETRY_SECONDS)
 
     async def _record(self, cluster: Cluster, updates: asyncio.Queue[JobUpdate]) -> None:
         clock = asyncio.get_running_loop().time
-        metrics: dict[str, list[Mapping[str, Any]]] = {}
+        metrics: dict[str, list[JobUpdate]] = {}
         due = 0.0
         while True:
             try:
@@ -141,17 +178,17 @@ class JobTracker:
             if update.report is not None and update.report.get("type") == "metrics":
                 if not metrics:
                     due = clock() + METRICS_SECONDS
-                metrics.setdefault(update.job_id, []).append(update.report)
+                metrics.setdefault(update.job_id, []).append(update)
                 if clock() >= due:
                     await self._flush(metrics)
                 continue
             await self._flush(metrics)
             await self._attempt(cluster, update)
 
-    async def _flush(self, metrics: dict[str, list[Mapping[str, Any]]]) -> None:
-        for job_id, reports in metrics.items():
+    async def _flush(self, metrics: dict[str, list[JobUpdate]]) -> None:
+        for job_id, updates in metrics.items():
             try:
-                await self._recorder.record_metrics(job_id, reports)
+                await self._recorder.record_metrics(job_id, updates)
             except Exception:
                 logger.exception("Metrics of job %s cannot be recorded", job_id)
         metrics.clear()

@@ -104,6 +104,20 @@ class ObjectStore(Protocol):
         """A file with the object's content, to be read while the context lasts. Raises `ObjectMissing`."""
         ...
 
+    async def signed_get(self, key: str, seconds: int) -> str:
+        """An address that anybody can GET the object from for `seconds`, ranges included, without a credential.
+
+        It is a secret while it is valid: it belongs into no log and no command line.
+
+        Raises:
+            Unavailable: whoever fetches has no way to this store.
+        """
+        ...
+
+    async def signed_put(self, key: str, seconds: int) -> str:
+        """An address that anybody can PUT the object to for `seconds`, with a Content-Length; else as `signed_get`."""
+        ...
+
     async def free_bytes(self) -> int | None:
         """How much more fits, or ``None`` where the store does not tell."""
         ...

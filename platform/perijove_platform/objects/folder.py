@@ -24,6 +24,7 @@ from perijove_platform.objects.base import (
     in_thread,
     out_of_storage,
 )
+from perijove_platform.objects.signing import UrlSigner
 
 _WRITE_BYTES = 4 * 1024 * 1024
 _LIST_ROWS = 500
@@ -33,12 +34,18 @@ _UNFINISHED = ".unfinished"
 
 
 class FolderStore:
-    """Keys are paths below `root`; an object is written beside them and renamed into place once it is on the disk."""
+    """Keys are paths below `root`; an object is written beside them and renamed into place once it is on the disk.
+
+    Args:
+        signer: signs the addresses under which `objects.routes` serves the folder; by default one that keeps its
+            secret beside `root` and knows no address.
+    """
 
     settle_seconds = 0.0
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, signer: UrlSigner | None = None) -> None:
         self._root = root
+        self._signer = signer or UrlSigner(root.with_name(f"{root.name}_signing_key"), None)
         self._unfinished = root / _UNFINISHED
 
     async def start(self) -> None:
@@ -157,6 +164,16 @@ class FolderStore:
     async def local_path(self, key: str) -> AsyncIterator[Path]:
         await self.size(key)
         yield self._path(key)
+
+    async def signed_get(self, key: str, seconds: int) -> str:
+        return await asyncio.to_thread(self._signer.sign, "GET", check_key(key), seconds)
+
+    async def signed_put(self, key: str, seconds: int) -> str:
+        return await asyncio.to_thread(self._signer.sign, "PUT", check_key(key), seconds)
+
+    def verify(self, method: str, key: str, expires: int, signature: str) -> None:
+        """Blocking. Raises `errors.Forbidden` unless the address is one that was signed here and has not expired."""
+        self._signer.verify(method, key, expires, signature)
 
     async def free_bytes(self) -> int | None:
         return (await asyncio.to_thread(shutil.disk_usage, self._root)).free

@@ -45,6 +45,7 @@ class S3Store:
         endpoint: address of a server that speaks S3; ``None`` for AWS.
         access_key: with `secret_key`; without them, boto3's own sources (environment, role) are used.
         scratch: folder for `local_path`'s temporary files.
+        public_endpoint: the server's address in signed URLs, where whoever gets them reaches it by another one.
     """
 
     # Another replica may be between writing an object and its row: only what is older is abandoned.
@@ -60,6 +61,7 @@ class S3Store:
         access_key: SecretStr | None = None,
         secret_key: SecretStr | None = None,
         scratch: Path,
+        public_endpoint: str | None = None,
     ) -> None:
         self._bucket = bucket
         self._prefix = f"{prefix}/" if prefix else ""
@@ -68,20 +70,20 @@ class S3Store:
         self._access_key = access_key
         self._secret_key = secret_key
         self._scratch = scratch
+        self._public_endpoint = public_endpoint or endpoint
         self._connected: Any = None
+        self._signing: Any = None
 
     async def start(self) -> None:
         await asyncio.to_thread(self._begin)
 
-    def _begin(self) -> None:
+    def _make_client(self, endpoint: str | None) -> Any:
         import boto3
         from botocore.config import Config
-        from botocore.exceptions import ClientError
 
-        self._scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._connected = boto3.client(
+        return boto3.client(
             "s3",
-            endpoint_url=self._endpoint,
+            endpoint_url=endpoint,
             region_name=self._region,
             aws_access_key_id=self._access_key.get_secret_value() if self._access_key else None,
             aws_secret_access_key=self._secret_key.get_secret_value() if self._secret_key else None,
@@ -90,12 +92,21 @@ class S3Store:
                 read_timeout=60,
                 retries={"max_attempts": 4, "mode": "standard"},
                 max_pool_connections=16,
-                s3={"addressing_style": "path"} if self._endpoint else {},
+                signature_version="s3v4",
+                s3={"addressing_style": "path"} if endpoint else {},
                 # Servers other than AWS's often lack the newer checksums; TLS and our sha256 guard the content.
                 request_checksum_calculation="when_required",
                 response_checksum_validation="when_required",
             ),
         )
+
+    def _begin(self) -> None:
+        from botocore.exceptions import ClientError
+
+        self._scratch.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._connected = self._make_client(self._endpoint)
+        same = self._public_endpoint == self._endpoint
+        self._signing = self._connected if same else self._make_client(self._public_endpoint)
         with self._errors(self._bucket):
             try:
                 self._client.head_bucket(Bucket=self._bucket)
@@ -126,7 +137,7 @@ class S3Store:
     async def stop(self) -> None:
         if self._connected is not None:
             await asyncio.to_thread(self._connected.close)
-            self._connected = None
+            self._connected = self._signing = None
 
     def _name(self, key: str) -> str:
         return self._prefix + check_key(key)
@@ -245,6 +256,24 @@ class S3Store:
             raise
         finally:
             await in_thread(file.close)
+
+    async def signed_get(self, key: str, seconds: int) -> str:
+        return await self._signed("get_object", key, seconds)
+
+    async def signed_put(self, key: str, seconds: int) -> str:
+        return await self._signed("put_object", key, seconds)
+
+    async def _signed(self, operation: str, key: str, seconds: int) -> str:
+        """Made without a request, but credentials may have to be renewed for it."""
+        name = self._name(key)
+        if self._signing is None:
+            raise Unavailable("The object store has not been started yet. Try again in a moment.")
+
+        def sign() -> str:
+            parameters = {"Bucket": self._bucket, "Key": name}
+            return str(self._signing.generate_presigned_url(operation, Params=parameters, ExpiresIn=seconds))
+
+        return await self._call(key, sign)
 
     async def free_bytes(self) -> int | None:
         return None

@@ -1,6 +1,7 @@
 """The dependency by which a route names its scope."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from fastapi import Request, Security
 from fastapi.routing import APIRoute
@@ -10,7 +11,21 @@ from perijove_platform.errors import Forbidden, Unauthorized
 from perijove_platform.rbac.caller import Authenticator, Caller
 from perijove_platform.rbac.scopes import Scope
 
+_authenticators: set[Callable[..., Any]] = set()
+F = TypeVar("F", bound=Callable[..., Any])
 
+
+def authenticates(dependency: F) -> F:
+    """Decorates a dependency that finds out who asks, so that what a route declares by it counts as its scope.
+
+    It is used as ``Security(dependency, scopes=[scope])``. A person's requests have `requires`; another dependency is
+    for a credential that is no API key: a running job's token, a signed URL, an agent's credential.
+    """
+    _authenticators.add(dependency)
+    return dependency
+
+
+@authenticates
 async def _caller(request: Request, needed: SecurityScopes) -> Caller:
     header = request.headers.get("authorization", "")
     kind, _, token = header.partition(" ")
@@ -49,7 +64,7 @@ def scope_of(route: APIRoute) -> frozenset[str]:
     pending = list(route.dependant.dependencies)
     while pending:
         dependant = pending.pop()
-        if dependant.call is _caller:
+        if dependant.call in _authenticators:
             found.update(dependant.own_oauth_scopes or ())
         pending.extend(dependant.dependencies)
     return frozenset(found)

@@ -69,6 +69,8 @@ class JobUpdate:
         reason: why the job is in that state, for a person: "waiting for 1 running job", "out of disk".
         queue_position: 1 is next; ``None`` when not queued.
         report: a line that the program itself reported (metrics, message, checkpoint, result); see `trainer.report`.
+        number: of a report that is kept until it has been recorded, and may be given more than once until then
+            (`runtimes.job_runs`); whoever records it does so in the transaction that removes it.
     """
 
     job_id: str
@@ -76,6 +78,7 @@ class JobUpdate:
     reason: str | None = None
     queue_position: int | None = None
     report: Mapping[str, Any] | None = None
+    number: int | None = None
 
 
 class Jobs(Protocol):
@@ -222,3 +225,37 @@ class Cluster(Protocol):
     async def stop(self) -> None: ...
 
     async def capacity(self) -> Capacity: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClusterChange:
+    """A cluster came or went.
+
+    Attributes:
+        organization_id: whose it is; ``None`` for one that every organization uses.
+        present: false when it has gone for good. One that only lost its connection stays.
+    """
+
+    cluster: Cluster
+    organization_id: str | None
+    present: bool
+
+
+class Clusters(Protocol):
+    """The clusters that there are; they come and go while the platform runs."""
+
+    def all(self) -> Sequence[Cluster]:
+        """Of every organization, as known here now."""
+        ...
+
+    async def names(self, organization_id: str) -> Sequence[str]:
+        """Those that an organization can use; `local` is the first."""
+        ...
+
+    async def get(self, name: str, organization_id: str) -> Cluster | None:
+        """The cluster that an organization calls so, by its name or id; one that was made a moment ago is found."""
+        ...
+
+    def watch(self) -> AsyncIterator[ClusterChange]:
+        """What comes and goes from the moment of this call on, pushed. Any number of watchers."""
+        ...

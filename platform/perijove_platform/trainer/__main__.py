@@ -1,6 +1,7 @@
 """``python -m perijove_platform.trainer WORK_FOLDER CACHE_FOLDER``: run the fine-tune of ``WORK_FOLDER/config.json``.
 
-Exit status: 0 after a ``result`` report, 1 after an ``error`` report, 3 when the platform has gone.
+Exit status: 0 after a ``result`` report, 1 after an ``error`` report, 3 when whoever started it has gone, 4 when it was
+asked to stop and has written a checkpoint.
 """
 
 import errno
@@ -17,20 +18,20 @@ from perijove_platform.trainer.report import Reporter
 
 def main(arguments: list[str]) -> int:
     reporter = Reporter()
-    end_with_parent()
+    stop = end_with_parent()
     os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
     work, cache = (Path(argument) for argument in arguments)
     try:
         config = TrainerConfig.read(work / "config.json")
         from perijove_platform.trainer import training
 
-        training.run(config, work, cache, reporter)
+        complete = training.run(config, work, cache, reporter, stop)
     except Exception as error:
         traceback.print_exc()
         reported = describe(error)
         reporter.send("error", code=reported.code, message=str(reported), param=reported.param)
         return 1
-    return 0
+    return 0 if complete else 4
 
 
 def describe(error: Exception) -> TrainingError:

@@ -1,6 +1,7 @@
 """Reports each step of trl's trainer, and says when to write a checkpoint."""
 
 import math
+import threading
 import time
 from typing import Any
 
@@ -23,9 +24,25 @@ STEP_METRICS = {
 
 
 class ProgressCallback(TrainerCallback):  # type: ignore[misc]  # transformers is not in the checking environment
-    """Turns what happens in the training loop into reports."""
+    """Turns what happens in the training loop into reports.
 
-    def __init__(self, reporter: Reporter, checkpoints: Checkpoints, config: TrainerConfig, total_steps: int) -> None:
+    Args:
+        stop: once it is set, the training ends after the next step and its checkpoint.
+
+    Attributes:
+        stopped: whether it has ended for that reason.
+    """
+
+    def __init__(
+        self,
+        reporter: Reporter,
+        checkpoints: Checkpoints,
+        config: TrainerConfig,
+        total_steps: int,
+        stop: threading.Event,
+    ) -> None:
+        self.stopped = False
+        self._stop = stop
         self._reporter = reporter
         self._checkpoints = checkpoints
         self._config = config
@@ -44,6 +61,8 @@ class ProgressCallback(TrainerCallback):  # type: ignore[misc]  # transformers i
         due = time.monotonic() - self._saved_at >= self._config.checkpoint_seconds
         if steps := self._config.checkpoint_steps:
             due = due or state.global_step % steps == 0
+        if self._stop.is_set() and state.global_step < self._total_steps:
+            due = self.stopped = control.should_training_stop = True
         if due:
             control.should_save = True
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -29,11 +30,15 @@ CSV_COLUMNS = {
 """OpenAI's columns of the results file, after ``step``, and trl's names of them."""
 
 
-def run(config: TrainerConfig, work: Path, cache: Path, reporter: Reporter) -> None:
+def run(config: TrainerConfig, work: Path, cache: Path, reporter: Reporter, stop: threading.Event) -> bool:
     """Train in the folder `work`, going on from its newest checkpoint if it has one.
 
     Args:
         cache: where converted base models are kept.
+        stop: once it is set, end after the next step and its checkpoint.
+
+    Returns:
+        whether the training is complete; else it was stopped, and has left a checkpoint.
 
     Raises:
         TrainingError: for everything that the person who started the job can do something about.
@@ -62,6 +67,7 @@ def run(config: TrainerConfig, work: Path, cache: Path, reporter: Reporter) -> N
 
     transformers.set_seed(config.seed)
     checkpoints = Checkpoints(work / "checkpoints")
+    progress = _progress(reporter, checkpoints, config, total_steps, stop)
     trainer = SFTTrainer(
         model=model,
         args=_arguments(config, plan, checkpoints, validation=validation is not None),
@@ -69,12 +75,15 @@ def run(config: TrainerConfig, work: Path, cache: Path, reporter: Reporter) -> N
         eval_dataset=None if validation is None else _dataset(validation),
         processing_class=tokenizer,
         peft_config=_lora(config, model),
-        callbacks=[_progress(reporter, checkpoints, config, total_steps)],
+        callbacks=[progress],
     )
     trainer.remove_callback(transformers.PrinterCallback)
     resume = checkpoints.latest()
     _announce(reporter, plan, training, total_steps, resume)
     trainer.train(resume_from_checkpoint=None if resume is None else str(resume))
+    if progress.stopped:
+        reporter.message(f"Stopped with a checkpoint of step {trainer.state.global_step}")
+        return False
 
     reporter.progress("save", "Writing the adapter")
     trainer.save_model(str(work / ADAPTER_FOLDER))
@@ -94,6 +103,7 @@ def run(config: TrainerConfig, work: Path, cache: Path, reporter: Reporter) -> N
     }
     _write_result(work / RESULT_FILE, result)
     reporter.send(**result)
+    return True
 
 
 def _warn(training: Examples, limit: int, reporter: Reporter) -> None:
@@ -182,10 +192,12 @@ def _lora(config: TrainerConfig, model: Any) -> Any:
     )
 
 
-def _progress(reporter: Reporter, checkpoints: Checkpoints, config: TrainerConfig, total_steps: int) -> Any:
+def _progress(
+    reporter: Reporter, checkpoints: Checkpoints, config: TrainerConfig, total_steps: int, stop: threading.Event
+) -> Any:
     from perijove_platform.trainer.progress import ProgressCallback
 
-    return ProgressCallback(reporter, checkpoints, config, total_steps)
+    return ProgressCallback(reporter, checkpoints, config, total_steps, stop)
 
 
 def _write_metrics(path: Path, history: list[dict[str, Any]]) -> None:

@@ -5,8 +5,19 @@ agent has dialled again, without a byte lost or doubled. `Link` is the same at b
 Kubernetes or accounts.
 """
 
+from perijove_platform.tunnel.channel import Channel, ChannelClosed, CloseCode
 from perijove_platform.tunnel.frames import ProtocolError
-from perijove_platform.tunnel.link import Channel, ChannelClosed, Limits, Link
+from perijove_platform.tunnel.link import Limits, Link
 from perijove_platform.tunnel.stream import Refused, Stream, StreamReset
 
-__all__ = ["Channel", "ChannelClosed", "Limits", "Link", "ProtocolError", "Refused", "Stream", "StreamReset"]
+__all__ = [
+    "Channel",
+    "ChannelClosed",
+    "CloseCode",
+    "Limits",
+    "Link",
+    "ProtocolError",
+    "Refused",
+    "Stream",
+    "StreamReset",
+]

@@ -16,6 +16,8 @@ HEADER = struct.Struct(">BIQI")
 MAX_DATA_BYTES = 64 * 1024
 MAX_PAYLOAD_BYTES = 256 * 1024
 MAX_MESSAGE_BYTES = 512 * 1024
+# Of one message that is sent: short enough that a slow network delivers it long before its end counts as silent.
+BATCH_BYTES = 160 * 1024
 
 
 class FrameType(enum.IntEnum):
@@ -45,6 +47,9 @@ class Frame(NamedTuple):
 
 
 def encode(kind: FrameType, stream: int = 0, sequence: int = 0, payload: bytes | memoryview = b"") -> bytes:
+    """Raises `ValueError` when the payload is larger than the other end takes."""
+    if len(payload) > MAX_PAYLOAD_BYTES:
+        raise ValueError(f"A frame of {len(payload)} bytes is too large: at most {MAX_PAYLOAD_BYTES}.")
     return b"".join((HEADER.pack(kind, stream, sequence, len(payload)), payload))
 
 
@@ -83,7 +88,7 @@ def decode_json(payload: bytes | memoryview) -> dict[str, Any]:
     """
     try:
         value = json.loads(bytes(payload))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ProtocolError(f"A frame's JSON cannot be read: {error}.") from None
     if not isinstance(value, dict):
         raise ProtocolError("A frame's JSON is not an object.")

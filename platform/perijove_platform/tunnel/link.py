@@ -1,16 +1,18 @@
 """A link: streams that live on while the channel beneath them is cut and dialled again."""
 
 import asyncio
-import contextlib
+import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+from perijove_platform.tunnel.channel import Channel, ChannelClosed, CloseCode
 from perijove_platform.tunnel.frames import (
+    BATCH_BYTES,
     HEADER,
-    MAX_MESSAGE_BYTES,
+    MAX_PAYLOAD_BYTES,
     SEQUENCED,
     Frame,
     FrameType,
@@ -25,23 +27,11 @@ from perijove_platform.tunnel.stream import FIRST_WINDOW_BYTES, Refused, Stream,
 
 ACKNOWLEDGE_BYTES = 256 * 1024
 ACKNOWLEDGE_SECONDS = 0.05
+REASON_SECONDS = 0.2
+STREAM_IDS = 1 << 32
 Accept = Callable[[Stream, Mapping[str, Any]], Awaitable[None]]
 
-
-class ChannelClosed(ConnectionError):
-    """The channel is cut."""
-
-
-class Channel(Protocol):
-    """A way to send whole messages, in order, until it is cut."""
-
-    async def send(self, message: bytes) -> None:
-        """Raises `ChannelClosed`; waits while the network has no room."""
-
-    async def receive(self) -> bytes:
-        """Raises `ChannelClosed`."""
-
-    async def close(self) -> None: ...
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -71,7 +61,7 @@ class Link:
     Args:
         initiator: whether this end's streams have odd numbers. The platform's end is, the agent's is not.
         accept: called, as a task of its own, for each stream that the other end opens, with what it asks for. It calls
-            `Stream.accept` or `Stream.reset`.
+            `Stream.accept` or `Stream.reset`; it is cancelled when the other end resets the stream.
 
     Attributes:
         received: number of the last sequenced frame that arrived; what the other end needs to know to go on.
@@ -85,14 +75,21 @@ class Link:
         self._replay = ReplayBuffer()
         self._room: deque[asyncio.Future[None]] = deque()
         self._work = asyncio.Event()
-        self._urgent: list[bytes] = []
+        self._urgent: dict[FrameType, bytes] = {}
         self._windows = 0
         self._unacknowledged_bytes = 0
         self._acknowledgement: asyncio.TimerHandle | None = None
         self._heard = 0.0
         self._failure: StreamReset | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[int, asyncio.Task[None]] = {}
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._serving = False
         self.received = 0
+
+    @property
+    def closed(self) -> bool:
+        """Whether it has been given up."""
+        return self._failure is not None
 
     @property
     def streams(self) -> int:
@@ -111,42 +108,87 @@ class Link:
             Refused: the other end cannot or will not, or there are too many streams.
             StreamReset: the link is lost.
         """
-        if self._failure is not None:
-            raise self._failure
-        if len(self._streams) >= self._limits.streams:
-            raise Refused("too_many_streams", f"The link has {self._limits.streams} streams. Close some first.")
-        stream = Stream(self, self._next_id)
-        self._next_id += 2
-        self._streams[stream.id] = stream
-        self.send(FrameType.OPEN, stream.id, encode_json(target))
-        try:
-            await asyncio.shield(stream.opened)
-        except asyncio.CancelledError:
-            stream.reset()
-            raise
+        stream = self.begin(target)
+        await stream.wait_opened()
         return stream
 
+    def begin(self, target: Mapping[str, Any]) -> Stream:
+        """Ask for a stream and do not wait: what is written before the other end answers reaches it, too.
+
+        So an HTTP request's body is sent before `OPENED` brings the response's head; see `Stream.wait_opened`.
+
+        Raises:
+            Refused: there are too many streams.
+            StreamReset: the link is lost.
+        """
+        wanted = encode_json(target)
+        if len(wanted) > MAX_PAYLOAD_BYTES:
+            raise Refused("bad_target", f"What to dial takes {len(wanted)} bytes: at most {MAX_PAYLOAD_BYTES}.")
+        if self._failure is not None:
+            raise self._failure.again()
+        if self._replay.held_bytes > 1.5 * self._limits.replay_bytes:
+            raise Refused("too_many_streams", "The other end of the link cannot be reached at the moment. Try again.")
+        if len(self._streams) >= self._limits.streams:
+            raise Refused("too_many_streams", f"The link has {self._limits.streams} streams. Close some first.")
+        stream = Stream(self, self._free_id())
+        self._streams[stream.id] = stream
+        self.send(FrameType.OPEN, stream.id, wanted)
+        return stream
+
+    def _free_id(self) -> int:
+        while True:
+            stream_id = self._next_id
+            self._next_id = (self._next_id + 2) % STREAM_IDS
+            if stream_id not in self._streams:
+                return stream_id
+
     async def serve(self, channel: Channel, peer_received: int) -> None:
-        """Carry the streams over `channel` until it is cut.
+        """Carry the streams over `channel` until it is cut or the link is closed; then `channel` is closed.
 
         Args:
             peer_received: the other end's `received`, as its handshake told.
 
         Raises:
-            ChannelClosed: it was cut; serve the next one.
-            ProtocolError: the other end broke the rules; the link cannot go on.
+            ChannelClosed: it was cut; serve the next one, unless the link is `closed`.
+            ProtocolError: the other end broke the rules; the link is closed.
         """
-        if self._failure is not None:
-            raise self._failure
-        self._replay.rewind(peer_received)
+        if self._serving:
+            raise RuntimeError("The link is being served.")
+        self._serving = True
+        code = CloseCode.GOING_AWAY
+        try:
+            if self._failure is not None:
+                raise ChannelClosed("The link has been given up.")
+            self._replay.rewind(peer_received)
+            await self._carry(channel)
+        except ChannelClosed as error:
+            if error.code == CloseCode.GIVEN_UP:
+                self.close("link_lost", "The other end has ended the link.")
+            raise
+        except ProtocolError:
+            code = CloseCode.PROTOCOL_ERROR
+            self.close("link_lost", "The other end of the link broke its rules.")
+            raise
+        finally:
+            self._serving = False
+            if code is CloseCode.GOING_AWAY and self._failure is not None:
+                code = CloseCode.GIVEN_UP
+            await channel.close(code)
+
+    async def _carry(self, channel: Channel) -> None:
         self._urgent.clear()
         self._heard = time.monotonic()
         self._work.set()
-        workers = [asyncio.create_task(work) for work in (self._send(channel), self._receive(channel), self._pulse())]
+        receiving = asyncio.create_task(self._receive(channel))
+        workers = [receiving, asyncio.create_task(self._send(channel)), asyncio.create_task(self._pulse())]
         try:
-            done, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
+            done, _ = await asyncio.wait([*workers, self._ended], return_when=asyncio.FIRST_COMPLETED)
+            if self._ended in done:
+                raise ChannelClosed("The link has been given up.")
+            await asyncio.wait([receiving], timeout=REASON_SECONDS)  # it knows why the other end closed, if it did
+            for task in (receiving, *done):
+                if task.done():
+                    task.result()
         finally:
             if self._acknowledgement is not None:
                 self._acknowledgement.cancel()
@@ -154,17 +196,18 @@ class Link:
             for task in workers:
                 task.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
-            with contextlib.suppress(Exception):
-                await channel.close()
 
     def close(self, code: str = "link_lost", message: str = "The link to the cluster is lost.") -> None:
-        """Give the link up: every stream fails."""
+        """Give the link up: every stream fails, and the other end is told if it can be."""
+        if self._failure is not None:
+            return
         self._failure = StreamReset(code, message)
         for stream in list(self._streams.values()):
             stream.fail(StreamReset(code, message))
-        for task in self._tasks:
+        for task in self._tasks.values():
             task.cancel()
         self._wake_writers()
+        self._ended.set_result(None)
 
     # What streams call.
 
@@ -175,8 +218,20 @@ class Link:
             self._work.set()
             self._wake_writers()
 
-    async def room(self) -> None:
-        """Wait for the turn to queue data: first come, first served."""
+    async def send_data(self, stream: Stream, payload: memoryview) -> None:
+        """Queue data when it is its turn.
+
+        Raises:
+            StreamReset: the stream broke meanwhile.
+        """
+        await self._turn()
+        if stream.failure is not None:
+            self._wake_writers()
+            raise stream.failure.again()
+        self.send(FrameType.DATA, stream.id, payload)
+
+    async def _turn(self) -> None:
+        """Wait for room: first come, first served."""
         while self._failure is None and (self._room or self._full()):
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._room.append(turn)
@@ -219,9 +274,9 @@ class Link:
             await self._work.wait()
             self._work.clear()
             while self._urgent or self._replay.unsent_bytes:
-                urgent, self._urgent = self._urgent, []
-                size = sum(map(len, urgent))
-                await channel.send(b"".join([*urgent, *self._replay.take(MAX_MESSAGE_BYTES - size)]))
+                frames = [*self._urgent.values()]
+                self._urgent.clear()
+                await channel.send(b"".join([*frames, *self._replay.take(BATCH_BYTES)]))
                 self._wake_writers()
 
     async def _receive(self, channel: Channel) -> None:
@@ -230,6 +285,8 @@ class Link:
             self._heard = time.monotonic()
             for frame in decode(message):
                 self._handle(frame)
+            if self._replay.held_bytes > 2 * self._limits.replay_bytes:
+                raise ProtocolError("The other end makes this one answer and acknowledges nothing.")
 
     async def _pulse(self) -> None:
         """Ask a silent end whether it is there, and end with the channel when it is not."""
@@ -238,7 +295,7 @@ class Link:
             silence = time.monotonic() - self._heard
             if silence > self._limits.silence_seconds:
                 raise ChannelClosed(f"Nothing was heard for {silence:.0f} s.")
-            if silence > self._limits.ping_seconds and not self._urgent:
+            if silence > self._limits.ping_seconds:
                 self._say(FrameType.PING)
 
     def _acknowledge(self) -> None:
@@ -249,7 +306,8 @@ class Link:
         self._say(FrameType.ACK, self.received)
 
     def _say(self, kind: FrameType, sequence: int = 0) -> None:
-        self._urgent.append(encode(kind, sequence=sequence))
+        """Of each kind only the latest waits to be sent."""
+        self._urgent[kind] = encode(kind, sequence=sequence)
         self._work.set()
 
     def _handle(self, frame: Frame) -> None:
@@ -270,7 +328,7 @@ class Link:
         if frame.kind is FrameType.OPEN:
             self._on_open(frame)
         elif (stream := self._streams.get(frame.stream)) is not None:  # else it has been reset here
-            _on_frame(stream, frame)
+            self._on_frame(stream, frame)
 
     def _handle_unsequenced(self, frame: Frame) -> None:
         if frame.kind is FrameType.ACK:
@@ -288,33 +346,34 @@ class Link:
         if self._accept is None or len(self._streams) > self._limits.streams:
             stream.reset("too_many_streams", "This end opens no more streams.")
             return
-        task = asyncio.create_task(self._run_accept(stream, target))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task = asyncio.create_task(self._run_accept(self._accept, stream, target))
+        self._tasks[stream.id] = task
+        task.add_done_callback(lambda task: self._tasks.pop(stream.id) if self._tasks.get(stream.id) is task else None)
 
-    async def _run_accept(self, stream: Stream, target: Mapping[str, Any]) -> None:
-        assert self._accept is not None
+    async def _run_accept(self, accept: Accept, stream: Stream, target: Mapping[str, Any]) -> None:
         try:
-            await self._accept(stream, target)
+            await accept(stream, target)
         except StreamReset:
             return
         except Exception as error:
+            _log.exception("A stream failed at this end.")
             stream.reset("internal_error", f"The other end failed: {type(error).__name__}.")
-            raise
         finally:
             stream.reset("closed", "The other end closed the stream without an end.")
 
-
-def _on_frame(stream: Stream, frame: Frame) -> None:
-    match frame.kind:
-        case FrameType.DATA:
-            stream.on_data(frame.payload)
-        case FrameType.CREDIT:
-            stream.on_credit(int.from_bytes(frame.payload, "big"))
-        case FrameType.FIN:
-            stream.on_fin()
-        case FrameType.OPENED:
-            stream.on_opened(decode_json(frame.payload))
-        case FrameType.RESET:
-            reason = decode_json(frame.payload)
-            stream.fail(StreamReset(str(reason.get("code")), str(reason.get("message"))))
+    def _on_frame(self, stream: Stream, frame: Frame) -> None:
+        match frame.kind:
+            case FrameType.DATA:
+                stream.on_data(frame.payload)
+            case FrameType.CREDIT:
+                if len(frame.payload) != 4:
+                    raise ProtocolError("Credit is a number of 4 bytes.")
+                stream.on_credit(int.from_bytes(frame.payload, "big"))
+            case FrameType.FIN:
+                stream.on_fin()
+            case FrameType.OPENED:
+                stream.on_opened(decode_json(frame.payload))
+            case FrameType.RESET:
+                stream.on_reset(decode_json(frame.payload))
+                if (task := self._tasks.get(stream.id)) is not None:
+                    task.cancel()

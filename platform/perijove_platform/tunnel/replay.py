@@ -5,17 +5,24 @@ from typing import NamedTuple
 
 from perijove_platform.tunnel.frames import FrameType, ProtocolError, encode
 
+# What Python takes for a frame besides its bytes: a bound on frames of one byte has to be one on memory as well.
+FRAME_COST_BYTES = 128
+
 
 class _Kept(NamedTuple):
     sequence: int
     frame: bytes
+
+    @property
+    def cost(self) -> int:
+        return len(self.frame) + FRAME_COST_BYTES
 
 
 class ReplayBuffer:
     """The sequenced frames of one direction until the other end has acknowledged them, in order.
 
     Attributes:
-        held_bytes: of all frames in it.
+        held_bytes: the memory of all frames in it.
         unsent_bytes: of those that the present channel has not been given yet.
     """
 
@@ -27,11 +34,12 @@ class ReplayBuffer:
         self.unsent_bytes = 0
 
     def add(self, kind: FrameType, stream: int, payload: bytes | memoryview = b"") -> None:
+        """Raises `ValueError` when the payload is too large."""
+        kept = _Kept(self._last + 1, encode(kind, stream, self._last + 1, payload))
         self._last += 1
-        frame = encode(kind, stream, self._last, payload)
-        self._unsent.append(_Kept(self._last, frame))
-        self.held_bytes += len(frame)
-        self.unsent_bytes += len(frame)
+        self._unsent.append(kept)
+        self.held_bytes += kept.cost
+        self.unsent_bytes += kept.cost
 
     def take(self, max_bytes: int) -> list[bytes]:
         """The next frames to send, at least one if there is any, together at most `max_bytes`."""
@@ -42,7 +50,7 @@ class ReplayBuffer:
             self._unacknowledged.append(kept)
             taken.append(kept.frame)
             size += len(kept.frame)
-        self.unsent_bytes -= size
+            self.unsent_bytes -= kept.cost
         return taken
 
     def acknowledge(self, sequence: int) -> None:
@@ -52,7 +60,7 @@ class ReplayBuffer:
             ProtocolError: that frame has never been sent.
         """
         while self._unacknowledged and self._unacknowledged[0].sequence <= sequence:
-            self.held_bytes -= len(self._unacknowledged.popleft().frame)
+            self.held_bytes -= self._unacknowledged.popleft().cost
         sent = self._unsent[0].sequence - 1 if self._unsent else self._last
         if sequence > sent:
             raise ProtocolError(f"Frame {sequence} was acknowledged, the last one sent is {sent}.")

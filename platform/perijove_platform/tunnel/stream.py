@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from perijove_platform.tunnel.frames import MAX_DATA_BYTES, FrameType, ProtocolError, encode_json
 
@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
 FIRST_WINDOW_BYTES = 64 * 1024
 MAX_WINDOW_BYTES = 1024 * 1024
+SMALL_CHUNK_BYTES = 4 * 1024
+MAX_REASON_CHARACTERS = 4 * 1024
 
 
 class StreamReset(ConnectionError):
@@ -26,9 +28,35 @@ class StreamReset(ConnectionError):
         self.code = code
         self.message = message
 
+    def again(self) -> Self:
+        """The same, to be raised: one that is raised twice would keep the traceback of both."""
+        return type(self)(self.code, self.message)
+
 
 class Refused(StreamReset):
     """The other end did not open the stream."""
+
+
+class Signal:
+    """Wakes all who wait for it. An `asyncio.Event` takes twenty times the memory, and a link has thousands."""
+
+    __slots__ = ("_waiting",)
+
+    def __init__(self) -> None:
+        self._waiting: tuple[asyncio.Future[None], ...] = ()
+
+    async def wait(self) -> None:
+        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting = (*self._waiting, waiter)
+        try:
+            await waiter
+        finally:
+            self._waiting = tuple(other for other in self._waiting if other is not waiter)
+
+    def wake(self) -> None:
+        for waiter in self._waiting:
+            if not waiter.done():
+                waiter.set_result(None)
 
 
 class Stream:
@@ -39,15 +67,19 @@ class Stream:
         info: what the accepting end said when it opened.
     """
 
+    __slots__ = (
+        "_consumed", "_credit", "_credit_given", "_ended_here", "_ended_there", "_failure", "_in_flight", "_inbox",
+        "_link", "_readable", "_window", "id", "info", "opened",
+    )  # fmt: skip
+
     def __init__(self, link: "Link", stream_id: int) -> None:
         self.id = stream_id
         self.info: Mapping[str, Any] = {}
         self._link = link
         self._credit = FIRST_WINDOW_BYTES
-        self._credit_given: asyncio.Event = asyncio.Event()
+        self._credit_given = Signal()
         self._inbox: deque[bytes] = deque()
-        self._inbox_bytes = 0
-        self._readable = asyncio.Event()
+        self._readable = Signal()
         self._window = FIRST_WINDOW_BYTES
         self._consumed = 0
         self._in_flight = 0
@@ -65,6 +97,19 @@ class Stream:
     def failure(self) -> StreamReset | None:
         return self._failure
 
+    async def wait_opened(self) -> None:
+        """Wait until the other end has opened what was asked for; a caller that is cancelled gives the stream up.
+
+        Raises:
+            Refused: the other end cannot or will not.
+            StreamReset: the link is lost.
+        """
+        try:
+            await asyncio.shield(self.opened)
+        except asyncio.CancelledError:
+            self.reset()
+            raise
+
     async def read(self, max_bytes: int = MAX_WINDOW_BYTES) -> bytes:
         """The next bytes, at least one; empty at the end.
 
@@ -72,17 +117,15 @@ class Stream:
             StreamReset: the stream broke; what had arrived before has been read.
         """
         while not self._inbox:
-            if self._failure is not None:
-                raise self._failure
             if self._ended_there:
                 return b""
-            self._readable.clear()
+            if self._failure is not None:
+                raise self._failure.again()
             await self._readable.wait()
         chunk = self._inbox.popleft()
         if len(chunk) > max_bytes:
             self._inbox.appendleft(chunk[max_bytes:])
             chunk = chunk[:max_bytes]
-        self._inbox_bytes -= len(chunk)
         self._grant(len(chunk))
         return chunk
 
@@ -106,22 +149,23 @@ class Stream:
             StreamReset: the stream broke.
             BrokenPipeError: this end has finished.
         """
-        view = memoryview(data)
+        view = memoryview(data).cast("B")
         while view:
             if self._ended_here:
                 raise BrokenPipeError("This end of the stream has finished.")
             while self._credit <= 0 and self._failure is None:
-                self._credit_given.clear()
                 await self._credit_given.wait()
             if self._failure is not None:
-                raise self._failure
+                raise self._failure.again()
             size = min(len(view), self._credit, MAX_DATA_BYTES)
             # Taken before the wait: two writers must not spend the same credit.
             self._credit -= size
-            await self._link.room()
-            if self._failure is not None:
-                raise self._failure
-            self._link.send(FrameType.DATA, self.id, view[:size])
+            try:
+                await self._link.send_data(self, view[:size])
+            except BaseException:
+                self._credit += size
+                self._credit_given.wake()
+                raise
             view = view[size:]
 
     def finish(self) -> None:
@@ -136,13 +180,21 @@ class Stream:
         """End the stream in both directions; the other end's reads and writes raise `StreamReset`."""
         if self._failure is not None or (self._ended_here and self._ended_there):
             return
-        self._link.send(FrameType.RESET, self.id, encode_json({"code": code, "message": message}))
+        reason = {"code": code, "message": message[:MAX_REASON_CHARACTERS]}
+        self._link.send(FrameType.RESET, self.id, encode_json(reason))
         self.fail(StreamReset(code, message))
 
     def accept(self, info: Mapping[str, Any] | None = None) -> None:
-        """Say that what the other end asked for has been opened."""
-        self.opened.set_result(None)
+        """Say that what the other end asked for has been opened.
+
+        Raises:
+            StreamReset: the other end has given it up meanwhile.
+            ValueError: `info` is larger than a frame.
+        """
+        if self._failure is not None:
+            raise self._failure.again()
         self._link.send(FrameType.OPENED, self.id, encode_json(info or {}))
+        self.opened.set_result(None)
 
     # What the link calls when frames arrive.
 
@@ -154,9 +206,12 @@ class Stream:
             raise ProtocolError(f"Stream {self.id} was sent data after its end.")
         if self._failure is not None or not payload:
             return
-        self._inbox.append(bytes(payload))
-        self._inbox_bytes += len(payload)
-        self._readable.set()
+        if self._inbox and len(self._inbox[-1]) + len(payload) <= SMALL_CHUNK_BYTES:
+            # Single bytes that nobody reads must not take fifty times their size.
+            self._inbox[-1] += payload
+        else:
+            self._inbox.append(bytes(payload))
+        self._readable.wake()
 
     def on_opened(self, info: Mapping[str, Any]) -> None:
         self.info = info
@@ -165,12 +220,16 @@ class Stream:
 
     def on_credit(self, granted: int) -> None:
         self._credit += granted
-        self._credit_given.set()
+        self._credit_given.wake()
 
     def on_fin(self) -> None:
         self._ended_there = True
-        self._readable.set()
+        self._readable.wake()
         self._forget_when_over()
+
+    def on_reset(self, reason: Mapping[str, Any]) -> None:
+        kind = StreamReset if self.opened.done() else Refused
+        self.fail(kind(str(reason.get("code")), str(reason.get("message"))[:MAX_REASON_CHARACTERS]))
 
     def fail(self, failure: StreamReset) -> None:
         """The stream is over, here: whoever reads, writes or waits for its opening is told."""
@@ -178,10 +237,10 @@ class Stream:
             return
         self._failure = failure
         if not self.opened.done():
-            self.opened.set_exception(Refused(failure.code, failure.message))
+            self.opened.set_exception(failure.again())
             self.opened.exception()  # seen, even when nobody waits
-        self._readable.set()
-        self._credit_given.set()
+        self._readable.wake()
+        self._credit_given.wake()
         self._link.forget(self)
 
     def _forget_when_over(self) -> None:

@@ -16,7 +16,7 @@ from perijove_platform.pagination import ListParams, Page, page
 from perijove_platform.rbac import SCOPES, Caller
 from perijove_platform.schemas import Deleted
 from perijove_platform.users.schemas import ApiKey, ApiKeyCreate, ApiKeyCreated
-from perijove_platform.users.store import ApiKeyRow, ApiKeyStore, UserRow, ensure_local, owner_of_key
+from perijove_platform.users.store import ApiKeyRow, ApiKeyStore, UserRow, ensure_local, has_project, owner_of_key
 
 LOCAL_ORGANIZATION = "org-local"
 LOCAL_PROJECT = "proj-local"
@@ -50,7 +50,10 @@ class UsersService:
                 user_id=LOCAL_USER,
                 name=_user_name(),
             )
-            if await owner_of_key(session, _hash(secret)) is None:
+            known = await owner_of_key(session, _hash(secret))
+            if known is not None:
+                known[0].scopes = sorted(SCOPES)  # a newer platform has more of them
+            else:
                 await ApiKeyStore(session, LOCAL_PROJECT).add(
                     organization_id=LOCAL_ORGANIZATION,
                     created_by=LOCAL_USER,
@@ -87,6 +90,10 @@ class UsersService:
         if len(self._cache) > CACHED_KEYS:
             self._cache.popitem(last=False)
         return caller
+
+    async def has_project(self, organization_id: str, project_id: str) -> bool:
+        async with self._database.read() as session:
+            return await has_project(session, organization_id, project_id)
 
     async def list_keys(self, caller: Caller, params: ListParams) -> Page[ApiKey]:
         async with self._database.read() as session:

@@ -70,6 +70,11 @@ async def ensure_local(
     await session.flush()
 
 
+async def has_project(session: AsyncSession, organization_id: str, project_id: str) -> bool:
+    query = sa.select(ProjectRow.id).where(ProjectRow.id == project_id, ProjectRow.organization_id == organization_id)
+    return await session.scalar(query) is not None
+
+
 class ApiKeyStore:
     """The API keys of one project."""
 

@@ -71,6 +71,7 @@ def test_every_command(tmp_path: Path, smollm2: Path) -> None:
     file = _files(walk, tmp_path)
     _jobs(walk, file)
     _vector_stores(walk, tmp_path)
+    _clusters(walk)
     assert walk.one(dict, "chat", "--max-tokens", 2, "Hi there")["object"] == "chat.completion"
     assert walk.one(list, "files delete", file)[0] == {"id": file, "object": "file", "deleted": True}
     assert walk.done == set(commands(main)) - {"serve"}
@@ -127,6 +128,19 @@ def _vector_stores(walk: Walk, folder: Path) -> None:
     assert len(walk.one(list, "vector-stores list")) == 1
     assert walk.one(list, "vector-stores search", store["id"], "volcano")[0]["score"] > 0
     assert [gone["deleted"] for gone in walk.one(list, "vector-stores delete", store["id"])] == [True]
+
+
+def _clusters(walk: Walk) -> None:
+    assert walk.one(dict, "clusters create", "gpu")["registration_token"]["token"].startswith("pjreg-")
+    assert [cluster["name"] for cluster in walk.one(list, "clusters list")] == ["local", "gpu"]
+    assert walk.one(dict, "clusters get", "gpu")["node_list"] == []
+    assert walk.one(dict, "clusters rotate", "gpu")["object"] == "cluster.registration_token"
+    assert walk.one(dict, "kube-token", "gpu")["kind"] == "ExecCredential"
+    assert "https" in json.loads(walk.run("kubeconfig", "gpu", code=1).stderr)["error"]["message"]
+    assert walk.one(dict, "clusters revoke", "gpu")["state"] == "revoked"
+    assert walk.one(dict, "clusters quota", "gpu", "proj-local", "cpu=8")["resources"] == {"cpu": "8"}
+    assert len(walk.one(list, "clusters quota", "gpu")) == 1
+    assert [gone["deleted"] for gone in walk.one(list, "clusters delete", "gpu")] == [True]
 
 
 @pytest.mark.parametrize("line", ["files list --limit nope", "chat"])

@@ -25,10 +25,13 @@ async def attacker(no_hub: None, client: httpx.AsyncClient, tmp_path: Path) -> A
     store = (await client.post("/v1/vector_stores", json={"file_ids": [file["id"]]})).raise_for_status().json()
     upload = {"filename": "f", "purpose": "user_data", "bytes": 5, "mime_type": "text/plain"}
     pending = (await client.post("/v1/uploads", json=upload)).raise_for_status().json()
+    cluster = (await client.post("/v1/clusters", json={"name": "gpu"})).raise_for_status().json()
     ids = {
         "file_id": file["id"],
         "vector_store_id": store["id"],
         "upload_id": pending["id"],
+        "cluster_id": cluster["id"],
+        "project": "proj-local",
         "model": "chat",
         "operation": "completions",
     }

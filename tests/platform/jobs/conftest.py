@@ -15,6 +15,9 @@ import openai
 import pytest
 from fastapi import FastAPI
 from perijove_platform import errors
+from perijove_platform.clusters import routes as clusters_routes
+from perijove_platform.clusters.registry import ClusterRegistry, RegisteredCluster, RegisteredRuntime
+from perijove_platform.clusters.service import ClustersService
 from perijove_platform.database import Base, Database
 from perijove_platform.errors import NotFound
 from perijove_platform.events import EventBus
@@ -97,6 +100,32 @@ class ScriptedJobs(LocalJobs):
         )
 
 
+class RegisteredLocal(LocalCluster):
+    """A registered cluster whose machine is this one, and which knows no quotas."""
+
+    def quotas_changed(self) -> None:
+        pass
+
+
+class Elsewhere:
+    """Makes the runtime of a registered cluster: another folder of this machine, for want of another machine."""
+
+    def __init__(self, settings: Settings, files: FolderFiles, script: dict[str, Any]) -> None:
+        self._settings = settings
+        self._files = files
+        self._script = script
+
+    def __call__(self, registered: RegisteredCluster) -> RegisteredRuntime:
+        folder = self._settings.data_dir / "elsewhere" / registered.name
+        settings = self._settings.model_copy(update={"data_dir": folder})
+        supervisor = local_supervisor(settings)
+        jobs = ScriptedJobs(settings, self._files, supervisor)
+        jobs.script = self._script
+        cluster = RegisteredLocal(settings, supervisor, jobs)
+        cluster.name = registered.name
+        return cluster
+
+
 @dataclass
 class World:
     """Everything that a test may look at. `platform()` starts it, and again after a stop."""
@@ -160,13 +189,19 @@ async def platform(settings: Settings, files: FolderFiles, base: Path, script: d
             await models.get(caller(), MODEL)
         except NotFound:
             await models.create(caller(), ModelCreate(source=PathSource(type="path", path=str(base)), id=MODEL))
-        service = JobsService(database, events, {"local": cluster}, models, files, max_queued=settings.max_queued_jobs)
+        registry = ClusterRegistry(database, events, [cluster], Elsewhere(settings, files, script))
+        await registry.start()
+        stack.push_async_callback(registry.stop)
+        service = JobsService(database, events, registry, models, files, max_queued=settings.max_queued_jobs)
         await service.start()
         stack.push_async_callback(service.stop)
         app = FastAPI()
         errors.install(app)
         app.include_router(routes.router)
+        app.include_router(clusters_routes.router)
         app.state.jobs, app.state.authenticator = service, Callers()
+        projects: Any = None  # nobody sets quotas here
+        app.state.clusters = ClustersService(database, events, [cluster], projects, service)
         yield World(settings, files, script, database, events, base, service, models, app)
 
 

@@ -81,7 +81,7 @@ async def test_a_kill_while_the_result_is_registered(
         job = await create(world)
         await world.until(job.id, lambda job: job.state_reason == "registering the model")
         async with asyncio.timeout(30):
-            await asyncio.wait(world.service._tracker._tasks)
+            await asyncio.wait(list(world.service._tracker._followers.values()))
     monkeypatch.setattr(ModelsService, "register_adapter", register)
     async with start() as world:
         done = await world.until(job.id, in_state("succeeded"))

@@ -39,7 +39,7 @@ class Pipe:
             raise ChannelClosed("cut")
         return message
 
-    async def close(self) -> None:
+    async def close(self, code: int = 1000) -> None:
         self.closed = True
         for queue in (self._outgoing, self._incoming):
             while not queue.empty():  # what is on its way is lost

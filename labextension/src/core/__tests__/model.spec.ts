@@ -106,4 +106,24 @@ describe('ObjectListModel', () => {
     await model.reload();
     expect([model.state, model.error, model.items.length]).toEqual(['ready', null, 1]);
   });
+
+  it('keeps what leads at the top', async () => {
+    const platform = new FakePlatform();
+    platform.things = [thing(0), thing(2), thing(1)];
+    const model = new ObjectListModel<IThing>(platform, {
+      path: '/v1/things',
+      object: 'thing',
+      leads: item => item.id === 'thing-0'
+    });
+    await model.load();
+    platform.emit('thing.created', thing(3));
+    platform.emit('thing.updated', thing(0, 7));
+    expect(model.items.map(item => item.id)).toEqual(['thing-0', 'thing-3', 'thing-2', 'thing-1']);
+    expect(model.items[0].size).toBe(7);
+    const reading = model.reload();
+    platform.emit('thing.created', thing(4));
+    await reading;
+    expect(model.items.map(item => item.id).slice(0, 2)).toEqual(['thing-0', 'thing-4']);
+    model.dispose();
+  });
 });

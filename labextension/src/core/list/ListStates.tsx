@@ -59,3 +59,17 @@ export function ListFailure(props: {
     </div>
   );
 }
+
+/** What stands in the place of something that has not been read: that it comes, or why not. */
+export function Pending(props: {
+  readonly error: string | null;
+  readonly onRetry: () => void;
+  readonly trans: TranslationBundle;
+}): React.ReactElement {
+  const { error, onRetry, trans } = props;
+  return error ? (
+    <ListFailure error={error} onRetry={onRetry} trans={trans} />
+  ) : (
+    <ListProgress trans={trans} />
+  );
+}

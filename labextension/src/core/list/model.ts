@@ -27,6 +27,8 @@ export interface IListSource<T extends IObject> {
   readonly query?: Query;
   /** Whether an object that an event brings belongs into this list. All do unless told. */
   readonly accepts?: (item: T) => boolean;
+  /** Whether an object stays at the top, where the platform lists it, above those that are newer. */
+  readonly leads?: (item: T) => boolean;
 }
 
 /**
@@ -149,10 +151,11 @@ export class ObjectListModel<T extends IObject> implements IDisposable {
     }
     this._touched.set(item.id, item);
     const index = this._items.findIndex(other => other.id === item.id);
-    this._items =
+    this._items = this._ordered(
       index < 0
         ? [item, ...this._items]
-        : [...this._items.slice(0, index), item, ...this._items.slice(index + 1)];
+        : [...this._items.slice(0, index), item, ...this._items.slice(index + 1)]
+    );
     this._changed.emit();
   }
 
@@ -196,7 +199,12 @@ export class ObjectListModel<T extends IObject> implements IDisposable {
         byId.set(item.id, touched ?? item);
       }
     }
-    return [...byId.values()];
+    return this._ordered([...byId.values()]);
+  }
+
+  private _ordered(items: readonly T[]): readonly T[] {
+    const { leads } = this.source;
+    return leads ? [...items.filter(leads), ...items.filter(item => !leads(item))] : items;
   }
 
   private _listen(): void {

@@ -46,7 +46,6 @@ class MemoryApi implements IJobsApi {
     yield 'a line\n';
   }
   logUrl = () => '';
-  clusters = async () => [];
 }
 
 describe('JobDetailModel', () => {

@@ -72,13 +72,18 @@ describe('toJobRequest', () => {
       batchSize: '4',
       maxSteps: '9',
       seed: '0',
-      cluster: 'local'
+      cluster: 'gpu-1'
     };
     expect(formFromJob(toJobRequest(form))).toEqual(form);
   });
 });
 
 describe('formFromJob', () => {
+  it('names no place for what ran on this machine', () => {
+    const job = { model: 'm', training_file: 'f', cluster: 'local' };
+    expect(toJobRequest(formFromJob(job))).not.toHaveProperty('cluster');
+  });
+
   it('takes the older place of the hyperparameters too', () => {
     const form = formFromJob({
       model: 'm',

@@ -1,0 +1,97 @@
+import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
+import { ICommandPalette } from '@jupyterlab/apputils';
+import { ITranslator, nullTranslator } from '@jupyterlab/translation';
+import { addIcon, copyIcon, deleteIcon, redoIcon, stopIcon } from '@jupyterlab/ui-components';
+
+import { ICluster, IPerijoveClient } from '../api';
+import {
+  IDetailRegistry,
+  IPerijovePreferences,
+  ISnippets,
+  ObjectListModel,
+  perijoveIcon
+} from '../core';
+import { addObjectKind, IPerijovePanel } from '../sidebar';
+import { CLUSTERS, ClustersApi } from './api';
+import { addClusterCommands, IClusterContext } from './commands';
+import * as ids from './ids';
+import { clusterSnippets } from './snippets';
+
+/** Clusters: the list, a cluster's tab, the dialogs that let agents in and send them away. */
+export const clustersPlugin: JupyterFrontEndPlugin<void> = {
+  id: '@perijove/labextension:clusters',
+  description: 'Clusters of the Perijove platform.',
+  autoStart: true,
+  requires: [IPerijoveClient, IPerijovePanel, IDetailRegistry, ISnippets, IPerijovePreferences],
+  optional: [ITranslator, ICommandPalette],
+  activate: (
+    app: JupyterFrontEnd,
+    client: IPerijoveClient,
+    panel: IPerijovePanel,
+    details: IDetailRegistry,
+    snippets: ISnippets,
+    preferences: IPerijovePreferences,
+    translator: ITranslator | null,
+    palette: ICommandPalette | null
+  ): void => {
+    const { commands } = app;
+    const trans = (translator ?? nullTranslator).load('perijove');
+    const model = new ObjectListModel<ICluster>(client, {
+      path: CLUSTERS,
+      object: 'cluster',
+      leads: cluster => cluster.kind === 'local'
+    });
+    const api = new ClustersApi(client);
+    const context: IClusterContext = { commands, client, model, api, details, preferences, trans };
+
+    addClusterCommands(context);
+    const host = { commands, panel, details, snippets, palette, trans };
+    addObjectKind(host, {
+      model,
+      followers: ids.ROW_COMMANDS,
+      palette: [ids.REGISTER_CLUSTER, ids.REFRESH_CLUSTERS],
+      snippets: clusterSnippets(model),
+      detail: {
+        kind: ids.CLUSTER_KIND,
+        icon: perijoveIcon,
+        label: () => trans.__('Cluster'),
+        create: async id => {
+          const { createDetail } = await import(/* webpackChunkName: "tabs" */ './detail');
+          return createDetail(id, context);
+        }
+      },
+      section: {
+        id: 'perijove-clusters',
+        title: trans.__('Clusters'),
+        rank: 50,
+        toolbar: [
+          {
+            command: ids.COPY_KUBECONFIG,
+            icon: copyIcon,
+            label: trans.__('Copy the kubeconfig command of the selected cluster')
+          },
+          {
+            command: ids.ROTATE_TOKEN,
+            icon: redoIcon,
+            label: trans.__('New registration token for the selected cluster')
+          },
+          {
+            command: ids.REVOKE_CLUSTER,
+            icon: stopIcon,
+            label: trans.__('Revoke the access of the selected clusters’ agents')
+          },
+          {
+            command: ids.DELETE_CLUSTER,
+            icon: deleteIcon,
+            label: trans.__('Delete the selected clusters')
+          },
+          { command: ids.REGISTER_CLUSTER, icon: addIcon, label: trans.__('Register a cluster') }
+        ],
+        create: async () => {
+          const { createSection } = await import(/* webpackChunkName: "sections" */ './section');
+          return createSection(context, snippets);
+        }
+      }
+    });
+  }
+};

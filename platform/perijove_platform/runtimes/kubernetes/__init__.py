@@ -1,0 +1,1 @@
+"""A Kubernetes cluster behind the `Cluster` contract: jobs as Kueue workloads, through streams of the tunnel."""

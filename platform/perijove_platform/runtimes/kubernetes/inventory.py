@@ -1,0 +1,160 @@
+"""What the nodes of a cluster have: CPUs, memory, and accelerators by type."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from perijove_platform.clusters.quantities import Quantity, QuantityError, parse
+from perijove_platform.runtimes.kubernetes.manifests import DEFAULT_FLAVOR, Flavor
+from perijove_platform.runtimes.kubernetes.objects import Object, condition, get, object_name
+
+BASE_RESOURCES = ("cpu", "memory")
+DEFAULT_ACCELERATOR = "nvidia.com/gpu"
+_ACCELERATORS = (
+    "nvidia.com/gpu",
+    "google.com/tpu",
+    "amd.com/gpu",
+    "gpu.intel.com/i915",
+    "gpu.intel.com/xe",
+    "habana.ai/gaudi",
+    "aws.amazon.com/neuron",
+    "aws.amazon.com/neuroncore",
+)
+_ACCELERATOR_PREFIXES = ("nvidia.com/mig-",)
+_TYPE_LABELS: Mapping[str, Sequence[str]] = {
+    "nvidia.com/": ("nvidia.com/gpu.product", "cloud.google.com/gke-accelerator", "k8s.amazonaws.com/accelerator"),
+    "google.com/": ("cloud.google.com/gke-tpu-accelerator",),
+    "amd.com/": ("amd.com/gpu.product-name", "beta.amd.com/gpu.product-name"),
+    "gpu.intel.com/": ("gpu.intel.com/product",),
+    "aws.amazon.com/": ("aws.amazon.com/neuron.instance-type", "node.kubernetes.io/instance-type"),
+}
+_NODE_TAINTS = "node.kubernetes.io/"
+
+
+class Accelerator(NamedTuple):
+    """A kind of device.
+
+    Attributes:
+        resource: under which pods request it.
+        label: of the nodes that have it, which says its type; empty where nodes do not tell.
+        type: as that label says, or the resource's name.
+    """
+
+    resource: str
+    label: str
+    type: str
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """What there is of each flavor.
+
+    Attributes:
+        flavors: the default one first, then one for each kind of accelerator.
+        totals: by flavor's name and resource name, over the nodes that take jobs.
+        accelerators: resource names, the one with the most devices first.
+    """
+
+    flavors: Sequence[Flavor]
+    totals: Mapping[tuple[str, str], Quantity]
+    accelerators: Sequence[str]
+
+
+def is_accelerator(resource: str) -> bool:
+    return resource in _ACCELERATORS or resource.startswith(_ACCELERATOR_PREFIXES)
+
+
+def accelerators_of(node: Object) -> dict[Accelerator, int]:
+    """The devices that a node gives to pods, by kind."""
+    found: dict[Accelerator, int] = {}
+    for resource, text in get(node, "status", "allocatable", default={}).items():
+        if is_accelerator(resource) and (count := _quantity(text).value) > 0:
+            found[_kind(node, resource)] = count
+    return found
+
+
+def is_ready(node: Object) -> bool:
+    return bool(get(condition(node, "Ready"), "status") == "True")
+
+
+def inventory(nodes: Iterable[Object]) -> Inventory:
+    """What jobs can be given. A node that is cordoned or does not answer still has what it has."""
+    totals: dict[tuple[str, str], Quantity] = {}
+    found: dict[Accelerator, list[Object]] = {}
+    for node in nodes:
+        devices = accelerators_of(node)
+        if not devices and _keeps_jobs_away(node):
+            continue
+        for resource in BASE_RESOURCES:
+            _add(totals, DEFAULT_FLAVOR, resource, _quantity(get(node, "status", "allocatable", resource, default="0")))
+        for kind, count in devices.items():
+            found.setdefault(kind, []).append(node)
+            _add(totals, _flavor_name(kind), kind.resource, Quantity.of(count))
+    flavors = [Flavor(name=DEFAULT_FLAVOR, resources=BASE_RESOURCES)]
+    flavors += [_flavor(kind, found[kind]) for kind in sorted(found)]
+    counts: dict[str, int] = {}
+    for (_, resource), total in totals.items():
+        if is_accelerator(resource):
+            counts[resource] = counts.get(resource, 0) + total.value
+    return Inventory(flavors, totals, sorted(counts, key=lambda resource: (-counts[resource], resource)))
+
+
+def _kind(node: Object, resource: str) -> Accelerator:
+    for prefix, labels in _TYPE_LABELS.items():
+        if resource.startswith(prefix):
+            for label in labels:
+                if type := get(node, "metadata", "labels", label):
+                    return Accelerator(resource, label, str(type))
+    return Accelerator(resource, "", resource)
+
+
+def _flavor(kind: Accelerator, nodes: Sequence[Object]) -> Flavor:
+    tolerations = {
+        (str(taint.get("key")), str(taint.get("effect"))): {
+            "key": str(taint.get("key")),
+            "operator": "Exists",
+            "effect": str(taint.get("effect")),
+        }
+        for node in nodes
+        for taint in _job_taints(node)
+    }
+    return Flavor(
+        name=_flavor_name(kind),
+        resources=(kind.resource,),
+        node_labels={kind.label: kind.type} if kind.label else {},
+        tolerations=[tolerations[key] for key in sorted(tolerations)],
+    )
+
+
+def _flavor_name(kind: Accelerator) -> str:
+    """The type in words; with a digest, since two types may read alike or be too long."""
+    digest = hashlib.sha256("\n".join(kind).encode()).hexdigest()[:6]
+    return object_name("perijove", kind.type[:40], digest)
+
+
+def _job_taints(node: Object) -> list[Object]:
+    """Those by which an administrator keeps a node for certain jobs; Kubernetes' own come and go."""
+    return [
+        taint
+        for taint in get(node, "spec", "taints", default=())
+        if taint.get("effect") in ("NoSchedule", "NoExecute") and not str(taint.get("key")).startswith(_NODE_TAINTS)
+    ]
+
+
+def _keeps_jobs_away(node: Object) -> bool:
+    return bool(_job_taints(node))
+
+
+def _add(totals: dict[tuple[str, str], Quantity], flavor: str, resource: str, more: Quantity) -> None:
+    totals[flavor, resource] = totals.get((flavor, resource), Quantity()) + more
+
+
+def _quantity(text: object) -> Quantity:
+    """What a node reports wrongly counts as nothing."""
+    try:
+        return parse(str(text))
+    except QuantityError:
+        return Quantity()

@@ -1,0 +1,301 @@
+"""Quotas as Kueue's objects: flavors by what nodes have, a queue for each project, one that holds what is left.
+
+Every project has a ClusterQueue. With a quota of its own it holds that; without one it holds nothing and borrows what
+the cohort has left. What no project's quota names is held by the *pool*, a ClusterQueue that serves nobody, so that the
+whole cohort can never use more than the nodes have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any
+
+from perijove_platform.clusters.quantities import Quantity, QuantityError, parse
+from perijove_platform.clusters.quotas import ProjectQuota, default_cohort
+from perijove_platform.runtimes.kubernetes import manifests
+from perijove_platform.runtimes.kubernetes.client import KubernetesClient
+from perijove_platform.runtimes.kubernetes.failures import Conflict, KubernetesError, NotFound, Unreachable
+from perijove_platform.runtimes.kubernetes.inventory import DEFAULT_ACCELERATOR, Inventory, inventory
+from perijove_platform.runtimes.kubernetes.manifests import (
+    DEFAULT_FLAVOR,
+    MANAGED_BY,
+    PROJECT,
+    Flavor,
+    QueueShare,
+    cluster_queue_name,
+)
+from perijove_platform.runtimes.kubernetes.objects import (
+    CLUSTER_QUEUES,
+    LOCAL_QUEUES,
+    NAMESPACES,
+    NODES,
+    PRIORITY_CLASSES,
+    RESOURCE_FLAVORS,
+    ROLE_BINDINGS,
+    Object,
+    ResourceType,
+    get,
+    label_of,
+    name_of,
+    namespace_of,
+    object_name,
+)
+from perijove_platform.runtimes.kubernetes.watch import Change, Reflector
+
+logger = logging.getLogger(__name__)
+
+QuotaOf = Callable[[str], Awaitable[ProjectQuota | None]]
+"""What a project may use of the cluster, by its id; ``None`` for all that there is."""
+_SETTLE_SECONDS = 0.5
+_RETRY_SECONDS = 5.0
+
+
+class NotOurs(Exception):
+    """An object that has to be ours was made by somebody else; the message says which."""
+
+
+class ClusterQueues:
+    """Keeps the queues of one cluster as the quotas and the nodes want them.
+
+    Args:
+        organization_id: whose cluster it is.
+        quota_of: asked again after each `quotas_changed`.
+    """
+
+    def __init__(self, client: KubernetesClient, organization_id: str, quota_of: QuotaOf) -> None:
+        self._client = client
+        self._organization_id = organization_id
+        self._quota_of = quota_of
+        self._applied: dict[tuple[str, str | None, str], Object] = {}
+        self._projects: set[str] = set()
+        self._wanted = asyncio.Event()
+        self._lock = asyncio.Lock()
+        self._inventory = inventory(())
+        self.nodes = Reflector(client, NODES, keep=kept_node, on_change=self._on_node)
+        self.cluster_queues = Reflector(client, CLUSTER_QUEUES)
+        self.flavors = Reflector(client, RESOURCE_FLAVORS, labels=f"{MANAGED_BY}=perijove")
+        self.local_queues = Reflector(
+            client, LOCAL_QUEUES, labels=f"{MANAGED_BY}=perijove", on_change=self._on_local_queue
+        )
+
+    @property
+    def accelerator(self) -> str:
+        """What `Resources.gpus` counts in this cluster: the kind of which it has the most."""
+        return next(iter(self._inventory.accelerators), DEFAULT_ACCELERATOR)
+
+    def reflectors(self) -> Sequence[Reflector]:
+        return (self.nodes, self.cluster_queues, self.flavors, self.local_queues)
+
+    def quotas_changed(self) -> None:
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Until cancelled: apply what the nodes and the quotas want, after each change of them."""
+        while True:
+            await self._wanted.wait()
+            await asyncio.sleep(_SETTLE_SECONDS)
+            self._wanted.clear()
+            try:
+                await self._reconcile()
+            except Unreachable:
+                await self._client.transport.wait_reachable()
+                await asyncio.sleep(_SETTLE_SECONDS)
+                self._wanted.set()
+            except (KubernetesError, NotOurs) as error:
+                logger.warning("The queues of a cluster cannot be set up: %s", error)
+                await asyncio.sleep(_RETRY_SECONDS)
+                self._wanted.set()
+
+    async def ensure_project(self, project_id: str) -> None:
+        """The project's namespace and queue, made when it has none.
+
+        Raises:
+            NotOurs: a namespace or queue of that name is somebody else's.
+            failures.KubernetesError, failures.Unreachable: try again.
+        """
+        if project_id in self._projects:
+            return
+        await asyncio.gather(*(reflector.synced.wait() for reflector in self.reflectors()))
+        async with self._lock:
+            if project_id in self._projects:
+                return
+            await self._ensure_namespace(project_id)
+            await self._apply_shares({*self._known(), project_id}, only=project_id)
+            await self._apply(LOCAL_QUEUES, manifests.local_queue(project_id))
+            self._projects.add(project_id)
+        self._wanted.set()
+
+    def forget_project(self, project_id: str) -> None:
+        """Somebody has deleted its namespace: it has to be made anew."""
+        self._projects.discard(project_id)
+        name = manifests.namespace_name(project_id)
+        for key in [key for key in self._applied if name in key[1:]]:
+            del self._applied[key]
+
+    async def ensure_priority(self, priority: int) -> None:
+        """The class of a priority. Two clusters' platforms may share it: its value follows from its name."""
+        if manifests.priority_class_name(priority) is not None:
+            await self._apply(PRIORITY_CLASSES, manifests.priority_class(priority))
+
+    async def _ensure_namespace(self, project_id: str) -> None:
+        name = manifests.namespace_name(project_id)
+        try:
+            owner = label_of(await self._client.get(NAMESPACES, name), PROJECT)
+        except NotFound:
+            owner = project_id
+        if owner != project_id:
+            raise NotOurs(f"the namespace {name} of the cluster is not this project's; an administrator has to look")
+        await self._apply(NAMESPACES, manifests.namespace(project_id))
+        await self._apply(ROLE_BINDINGS, manifests.role_binding(project_id))
+
+    async def _reconcile(self) -> None:
+        await asyncio.gather(*(reflector.synced.wait() for reflector in self.reflectors()))
+        async with self._lock:
+            await self._apply_shares(self._known())
+            served = {project for queue in self.local_queues if (project := label_of(queue, PROJECT)) is not None}
+            for project in sorted(self._projects - served):
+                await self._apply(LOCAL_QUEUES, manifests.local_queue(project), again=True)
+
+    def _known(self) -> set[str]:
+        """The projects that have a queue here."""
+        found = {project for queue in self.cluster_queues if (project := _project_of(queue)) is not None}
+        return found | self._projects
+
+    async def _apply_shares(self, projects: set[str], only: str | None = None) -> None:
+        """The flavors, the pool and the queues of these projects, or of one of them."""
+        quotas: dict[str, ProjectQuota] = {}
+        for project_id in sorted(projects):
+            if (quota := await self._quota_of(project_id)) is not None:
+                quotas[project_id] = quota
+        self._inventory = inventory(self.nodes)
+        flavors = flavors_of(self._inventory, self.flavors, quotas)
+        for flavor in flavors:
+            await self._apply(RESOURCE_FLAVORS, manifests.resource_flavor(flavor))
+        shares = [pool_share(self._organization_id, self._inventory, flavors, quotas)]
+        for project_id in sorted(projects) if only is None else [only]:
+            shares.append(project_share(self._organization_id, project_id, self._inventory, flavors, quotas))
+        for share in shares:
+            self._check_ours(share)
+            await self._apply(CLUSTER_QUEUES, manifests.cluster_queue(share, flavors))
+
+    def _check_ours(self, share: QueueShare) -> None:
+        found = self.cluster_queues.find("", share.name)
+        if found is not None and (
+            label_of(found, MANAGED_BY) != "perijove" or label_of(found, PROJECT) != share.project_id
+        ):
+            raise NotOurs(f"the ClusterQueue {share.name} of the cluster is not ours; an administrator has to look")
+
+    async def _apply(self, type: ResourceType, manifest: dict[str, Any], *, again: bool = False) -> None:
+        key = (type.kind, namespace_of(manifest), name_of(manifest))
+        if again or self._applied.get(key) != manifest:
+            try:
+                await self._client.apply(type, manifest)
+            except Conflict:
+                await self._client.apply(type, manifest)  # two of us at once: the second sees what the first did
+            self._applied[key] = manifest
+
+    def _on_node(self, change: Change) -> None:
+        if _shape(change.old) != _shape(change.new):
+            self._wanted.set()
+
+    def _on_local_queue(self, change: Change) -> None:
+        if change.new is None and label_of(change.old or {}, PROJECT) in self._projects:
+            self._wanted.set()
+
+
+def flavors_of(found: Inventory, applied: Iterable[Object], quotas: Mapping[str, ProjectQuota]) -> list[Flavor]:
+    """Those of the nodes, those of nodes that have gone (they may come back), and one for what only quotas name."""
+    flavors = {flavor.name: flavor for flavor in found.flavors}
+    for item in applied:
+        name = name_of(item)
+        resources = get(item, "metadata", "annotations", manifests.FLAVOR_RESOURCES, default="")
+        if name not in flavors and resources:
+            flavors[name] = Flavor(
+                name=name,
+                resources=tuple(resources.split(",")),
+                node_labels=get(item, "spec", "nodeLabels", default={}),
+                tolerations=get(item, "spec", "tolerations", default=()),
+            )
+    covered = {resource for flavor in flavors.values() for resource in flavor.resources}
+    for resource in sorted({resource for quota in quotas.values() for resource in quota.resources} - covered):
+        name = object_name("perijove", "any", resource[:40])
+        flavors[name] = Flavor(name=name, resources=(resource,))
+    default = flavors.pop(DEFAULT_FLAVOR)
+    return [default, *(flavors[name] for name in sorted(flavors))]
+
+
+def project_share(
+    organization_id: str,
+    project_id: str,
+    found: Inventory,
+    flavors: Sequence[Flavor],
+    quotas: Mapping[str, ProjectQuota],
+) -> QueueShare:
+    """A project's queue.
+
+    Of a resource that has several flavors, the quota is that of the first. What a quota does not name is not limited
+    by it: the pool lends it, or where there is no pool the queue has as much of it as the nodes.
+    """
+    quota = quotas.get(project_id)
+    pooled = default_cohort(organization_id)
+    cohort = pooled if quota is None else quota.cohort
+    nominal = _named(quota, flavors)
+    if quota is not None and cohort != pooled:
+        nominal |= {key: str(total) for key, total in found.totals.items() if key[1] not in quota.resources}
+    return QueueShare(
+        name=cluster_queue_name(project_id),
+        nominal=nominal,
+        cohort=None if cohort is None else cohort_name(cohort),
+        project_id=project_id,
+    )
+
+
+def _named(quota: ProjectQuota | None, flavors: Sequence[Flavor]) -> dict[tuple[str, str], str]:
+    named: dict[tuple[str, str], str] = {}
+    for resource, amount in ({} if quota is None else quota.resources).items():
+        flavor = next((flavor for flavor in flavors if resource in flavor.resources), None)
+        if flavor is not None:
+            named[flavor.name, resource] = amount
+    return named
+
+
+def pool_share(
+    organization_id: str, found: Inventory, flavors: Sequence[Flavor], quotas: Mapping[str, ProjectQuota]
+) -> QueueShare:
+    """What the nodes have beyond all quotas, for the organization's cohort."""
+    left = dict(found.totals)
+    for quota in quotas.values():
+        for key, amount in _named(quota, flavors).items():
+            try:
+                rest = left.get(key, Quantity()) - parse(amount)
+            except QuantityError:
+                continue
+            left[key] = rest if rest.nano > 0 else Quantity()
+    return QueueShare(
+        name=object_name("perijove", organization_id, "pool"),
+        nominal={key: str(amount) for key, amount in left.items()},
+        cohort=cohort_name(default_cohort(organization_id)),
+        project_id=None,
+    )
+
+
+def cohort_name(cohort: str) -> str:
+    return object_name(cohort)
+
+
+def kept_node(node: Object) -> Object:
+    """A node without the list of images that it has, which is most of it."""
+    status = {name: value for name, value in get(node, "status", default={}).items() if name != "images"}
+    return {**node, "status": status}
+
+
+def _shape(node: Object | None) -> object:
+    if node is None:
+        return None
+    return (get(node, "status", "allocatable"), get(node, "metadata", "labels"), get(node, "spec", "taints"))
+
+
+def _project_of(queue: Object) -> str | None:
+    return label_of(queue, PROJECT) if label_of(queue, MANAGED_BY) == "perijove" else None

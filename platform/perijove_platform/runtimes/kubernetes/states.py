@@ -1,0 +1,353 @@
+"""Where a job stands, from what the cluster shows of it: one pure function, `standing`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from perijove_platform.clusters.quantities import Quantity, QuantityError, parse
+from perijove_platform.runner.contract import ExitCode
+from perijove_platform.runtimes.base import JobState
+from perijove_platform.runtimes.kubernetes import words
+from perijove_platform.runtimes.kubernetes.objects import (
+    Object,
+    condition,
+    created,
+    get,
+    label_of,
+    true_condition,
+    uid_of,
+)
+
+CONTAINER = "job"
+MAX_TIME_LABEL = "kueue.x-k8s.io/max-exec-time-seconds"
+_INDEX = "batch.kubernetes.io/job-completion-index"
+_IMAGE_PROBLEMS = frozenset(
+    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
+)
+_CONTAINER_PROBLEMS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
+_DISK = "exceeds the limit"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What a cluster shows of a job.
+
+    Attributes:
+        workload: Kueue's object for it; ``None`` before Kueue has made one.
+        pods: of all its attempts, as far as they are still there.
+        position: its place in the queue, 1 is next.
+        alike: another workload that asks for the same, where Kueue says only of that one why it waits.
+        warnings: the newest event of a Job or Pod that says why it does not come up, by the object's uid.
+        eviction: why its last pod was evicted, while no new one runs.
+        queue: the ClusterQueue that it waits in.
+        job_of: the id of the job of ours whose Kubernetes Job has this uid.
+        next_release: the job of the same project that is expected to give up some of a resource first.
+        kueue: whether the cluster has Kueue.
+    """
+
+    job: Object
+    workload: Object | None = None
+    pods: Sequence[Object] = ()
+    position: int | None = None
+    alike: Object | None = None
+    warnings: Mapping[str, str] = field(default_factory=dict)
+    eviction: str | None = None
+    queue: Object | None = None
+    job_of: Callable[[str], str | None] = lambda uid: None
+    next_release: Callable[[str], str | None] = lambda resource: None
+    kueue: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Standing:
+    """See `JobUpdate`.
+
+    Attributes:
+        code: of a failure, for programs.
+        ends: the cluster goes on with the Job although it has ended as far as its owner is concerned: delete it.
+    """
+
+    state: JobState
+    reason: str | None = None
+    queue_position: int | None = None
+    code: str | None = None
+    ends: bool = False
+
+
+def standing(seen: Seen) -> Standing:
+    """Where the job stands and why, in words for its owner."""
+    found = _finished(seen) or _given_up(seen) or _deactivated(seen)
+    if found is not None:
+        return found
+    if not get(seen.job, "spec", "suspend", default=False) or true_condition(seen.workload, "Admitted") is not None:
+        return _admitted(seen)
+    return _queued(seen)
+
+
+def requests(workload: Object | None, job: Object) -> dict[str, Quantity]:
+    """What all pods of the job that run at the same time ask for, by resource name."""
+    sets = get(workload, "spec", "podSets")
+    if not sets:
+        count = get(job, "spec", "parallelism", default=1)
+        sets = [{"template": get(job, "spec", "template", default={}), "count": count}]
+    found: dict[str, Quantity] = {}
+    for pod_set in sets:
+        count = int(get(pod_set, "count", default=1))
+        for container in get(pod_set, "template", "spec", "containers", default=()):
+            for resource, text in get(container, "resources", "requests", default={}).items():
+                try:
+                    asked = parse(text)
+                except QuantityError:
+                    continue
+                found[resource] = found.get(resource, Quantity()) + Quantity(asked.nano * count, asked.format)
+    return found
+
+
+def eviction_of(pod: Object) -> str | None:
+    """Why a pod was taken from its node; ``None`` when it was not."""
+    target = true_condition(pod, "DisruptionTarget")
+    if target is None:
+        return None
+    reason, message = str(target.get("reason") or ""), str(target.get("message") or "")
+    if reason == "TerminationByKubelet":
+        message = str(get(pod, "status", "message", default=message))
+    return words.pod_eviction(reason, message)
+
+
+# Ended.
+
+
+def _finished(seen: Seen) -> Standing | None:
+    if true_condition(seen.job, "Complete") is not None:
+        return Standing(state=JobState.SUCCEEDED)
+    failed = true_condition(seen.job, "Failed")
+    if failed is None:
+        return None
+    if failed.get("reason") == "DeadlineExceeded":
+        return _out_of_time(int(label_of(seen.job, MAX_TIME_LABEL) or 0), ends=False)
+    reason, code = _failure(seen)
+    return Standing(
+        state=JobState.FAILED, reason=reason or words.short(str(failed.get("message") or "the job failed")), code=code
+    )
+
+
+def _failure(seen: Seen) -> tuple[str | None, str]:
+    """In words, from the pods that failed, and the code."""
+    failed = [pod for pod in seen.pods if get(pod, "status", "phase") == "Failed" and eviction_of(pod) is None]
+    for pod in sorted(failed, key=created):
+        explained = _pod_failure(pod)
+        if explained is None:
+            continue
+        reason, code = explained
+        index = get(pod, "metadata", "annotations", _INDEX)
+        if index is not None and (completions := get(seen.job, "spec", "completions", default=1)) > 1:
+            count = len({get(other, "metadata", "annotations", _INDEX) for other in failed})
+            reason = f"{count} of {completions} failed; number {index}: {reason}"
+        return reason, code
+    return None, "job_failed"
+
+
+def _pod_failure(pod: Object) -> tuple[str, str] | None:
+    for status in get(pod, "status", "containerStatuses", default=()):
+        ended = get(status, "state", "terminated")
+        if ended is None or (not ended.get("exitCode") and ended.get("reason") != "OOMKilled"):
+            continue
+        told = _last_words(str(ended.get("message") or ""))
+        if ended.get("reason") == "OOMKilled" or ended.get("exitCode") == ExitCode.OUT_OF_MEMORY:
+            return _out_of_memory(pod, str(status.get("name")), told.peak), "out_of_memory"
+        if told.exit is not None:
+            return words.short(told.text) or words.exit_reason(int(ended.get("exitCode", 0)), ""), told.exit
+        return words.exit_reason(int(ended.get("exitCode", 0)), told.text), "crashed"
+    message = get(pod, "status", "message")
+    return None if message is None else (words.short(str(message)), "job_failed")
+
+
+class _LastWords(NamedTuple):
+    """A container's termination message.
+
+    Attributes:
+        exit: the runner's own name for how it ended; ``None`` for any other program.
+        peak: bytes of memory that it used at most.
+    """
+
+    text: str
+    exit: str | None = None
+    peak: int | None = None
+
+
+def _last_words(message: str) -> _LastWords:
+    """What the runner left (`runner.contract`), or for another program the end of its log."""
+    try:
+        told = json.loads(message)
+    except ValueError:
+        return _LastWords(message)
+    if not isinstance(told, dict) or "memory_peak_bytes" not in told:
+        return _LastWords(message)
+    peak, exit = told["memory_peak_bytes"], told.get("exit")
+    return _LastWords(
+        str(told.get("message") or ""),
+        exit if isinstance(exit, str) else None,
+        peak if isinstance(peak, int) else None,
+    )
+
+
+def _out_of_memory(pod: Object, container: str, peak: int | None) -> str:
+    told = []
+    for spec in get(pod, "spec", "containers", default=()):
+        limit = get(spec, "resources", "limits", "memory")
+        if spec.get("name") == container and limit is not None:
+            told.append(f"limit {words.size(parse(limit).value)}")
+    if peak is not None:
+        told.append(f"peak {words.size(peak)}")
+    return f"out of memory ({', '.join(told)})" if told else "out of memory"
+
+
+def _out_of_time(seconds: int, *, ends: bool) -> Standing:
+    reason = f"stopped: maximum run time of {words.duration(seconds)}" if seconds else "stopped: maximum run time"
+    return Standing(state=JobState.FAILED, reason=reason, code="time_limit", ends=ends)
+
+
+def _given_up(seen: Seen) -> Standing | None:
+    """What Kubernetes would try for ever, although it cannot help: a disk that is too small for the job."""
+    for pod in seen.pods:
+        message = str(get(pod, "status", "message", default=""))
+        if get(pod, "status", "reason") == "Evicted" and _DISK in message:
+            return Standing(
+                state=JobState.FAILED, reason=f"out of disk: {words.short(message)}", code="out_of_disk", ends=True
+            )
+    return None
+
+
+# Stopped by Kueue.
+
+
+def _deactivated(seen: Seen) -> Standing | None:
+    if get(seen.workload, "spec", "active", default=True) is not False:
+        return None
+    evicted = true_condition(seen.workload, "Evicted")
+    cause = str(get(evicted, "reason", default="")).removeprefix("Deactivated").removeprefix("DueTo")
+    if cause == "MaximumExecutionTimeExceeded":
+        seconds = int(get(seen.workload, "spec", "maximumExecutionTimeSeconds", default=0))
+        return _out_of_time(seconds, ends=True)
+    if cause == "RequeuingLimitExceeded":
+        reason = "evicted too often: its pods were never ready in time"
+        return Standing(state=JobState.FAILED, reason=reason, code="job_failed", ends=True)
+    if cause:
+        message = str(get(evicted, "message", default="")).removeprefix("The workload is deactivated due to ")
+        reason = f"not admitted: {words.short(message)}"
+        return Standing(state=JobState.FAILED, reason=reason, code="job_failed", ends=True)
+    if not get(seen.job, "spec", "suspend", default=False) or _live(seen.pods):
+        return Standing(state=JobState.RUNNING if _running(seen.pods) else JobState.ADMITTED, reason="stopping")
+    return Standing(state=JobState.PAUSED)
+
+
+# Waiting for quota.
+
+
+def _queued(seen: Seen) -> Standing:
+    reasons: list[str] = []
+    evicted = true_condition(seen.workload, "Evicted")
+    if evicted is not None:
+        reasons.append(_kueue_eviction(seen, evicted))
+        if _running(seen.pods):
+            return Standing(state=JobState.RUNNING, reason=f"being stopped: {reasons[0]}")
+        reasons.append(words.GOES_ON)
+    reasons.append(_quota(seen))
+    return Standing(state=JobState.QUEUED, reason="; ".join(reasons), queue_position=seen.position)
+
+
+def _kueue_eviction(seen: Seen, evicted: Object) -> str:
+    reason, message = str(evicted.get("reason") or ""), str(evicted.get("message") or "")
+    if reason != "Preempted":
+        return words.kueue_eviction(reason, message)
+    uid = words.preemptor_uid(message)
+    other = seen.job_of(uid) if uid is not None else None
+    by = f"job {other}" if other is not None else "another project's job"
+    why = str(get(condition(seen.workload, "Preempted"), "reason", default=""))
+    return f"preempted by {by}" + (" of higher priority" if why == "InClusterQueue" else "")
+
+
+def _quota(seen: Seen) -> str:
+    if not seen.kueue:
+        return "the cluster has no Kueue; an administrator has to install it"
+    if seen.workload is None:
+        return "waiting for Kueue to take the job up"
+    reserved = condition(seen.workload, "QuotaReserved") or condition(seen.alike, "QuotaReserved")
+    if reserved is not None and reserved.get("status") == "True":
+        return _checks(seen.workload)
+    stopped = condition(seen.queue, "Active")
+    if stopped is not None and stopped.get("status") == "False":
+        return f"the queue admits nothing: {words.short(str(stopped.get('message') or stopped.get('reason')))}"
+    if reserved is None:
+        return "waiting for its turn"
+    asked = requests(seen.workload, seen.job)
+    return words.quota_reason(str(reserved.get("message") or ""), asked, seen.next_release)
+
+
+def _checks(workload: Object) -> str:
+    for check in get(workload, "status", "admissionChecks", default=()):
+        if check.get("state") != "Ready":
+            return f"waiting for {check.get('name')}: {words.short(str(check.get('message') or 'not ready yet'))}"
+    return "quota is reserved"
+
+
+# With quota.
+
+
+def _admitted(seen: Seen) -> Standing:
+    live = _live(seen.pods)
+    running = _running(seen.pods)
+    waiting = [pod for pod in live if pod not in running]
+    if running:
+        return Standing(state=JobState.RUNNING, reason=_progress(seen, running, waiting))
+    reason = next((text for pod in waiting if (text := _pod_problem(pod, seen.warnings))), None)
+    if reason is None and not live:
+        told = seen.warnings.get(uid_of(seen.job))
+        reason = f"its pod cannot be made: {words.short(told)}" if told is not None else None
+    if seen.eviction is not None:
+        reason = f"{seen.eviction}; {words.GOES_ON}" + (f"; {reason}" if reason else "")
+    return Standing(state=JobState.ADMITTED, reason=reason or "starting")
+
+
+def _progress(seen: Seen, running: Sequence[Object], waiting: Sequence[Object]) -> str | None:
+    for pod in running:
+        if get(condition(pod, "Ready"), "reason") == "NodeStatusUnknown":
+            return f"its node {get(pod, 'spec', 'nodeName')} does not answer"
+    completions = get(seen.job, "spec", "completions", default=1)
+    if completions == 1:
+        return None
+    told = f"{get(seen.job, 'status', 'succeeded', default=0)} of {completions} done, {len(running)} running"
+    if failed := get(seen.job, "status", "failed", default=0):
+        told += f", {failed} failed"
+    problem = next((text for pod in waiting if (text := _pod_problem(pod, seen.warnings))), None)
+    return f"{told}; {problem}" if problem else told
+
+
+def _pod_problem(pod: Object, warnings: Mapping[str, str]) -> str | None:
+    scheduled = condition(pod, "PodScheduled")
+    if scheduled is not None and scheduled.get("status") == "False":
+        return words.unschedulable(str(scheduled.get("message") or scheduled.get("reason") or ""))
+    images = {spec.get("name"): str(spec.get("image")) for spec in get(pod, "spec", "containers", default=())}
+    for status in get(pod, "status", "containerStatuses", default=()):
+        waiting = get(status, "state", "waiting", default={})
+        reason, message = str(waiting.get("reason") or ""), str(waiting.get("message") or "")
+        image = images.get(status.get("name"), str(status.get("image")))
+        if reason in _IMAGE_PROBLEMS:
+            return words.image_problem(reason, message, image)
+        if reason in _CONTAINER_PROBLEMS:
+            return f"its container cannot be started: {words.short(message)}"
+    told = warnings.get(uid_of(pod))
+    if told is not None:
+        return words.short(told)
+    return "pulling the image" if get(pod, "status", "containerStatuses") else None
+
+
+def _live(pods: Sequence[Object]) -> list[Object]:
+    return [pod for pod in pods if get(pod, "status", "phase") not in ("Succeeded", "Failed")]
+
+
+def _running(pods: Sequence[Object]) -> list[Object]:
+    return [pod for pod in pods if get(pod, "status", "phase") == "Running"]

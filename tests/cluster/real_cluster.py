@@ -1,0 +1,70 @@
+"""What tests do with a real cluster: kubectl as its administrator, and pods that any cluster accepts."""
+
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+from programs import program
+
+Done = subprocess.CompletedProcess[str]
+Object = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Kubernetes cluster with Kueue, and real kubectl as its administrator.
+
+    Attributes:
+        image: one with busybox's programs.
+        started: this session started it, and will end it.
+        own: it is the test bed of this machine.
+        before: what the machine was like before it was started, as `machine.state` says.
+    """
+
+    kubeconfig: Path
+    image: str
+    started: bool
+    own: bool
+    before: dict[str, set[str]] = field(default_factory=dict, repr=False)
+
+    def command(self, *arguments: str) -> list[str]:
+        return [str(program("kubectl")), f"--kubeconfig={self.kubeconfig}", *arguments]
+
+    def kubectl(self, *arguments: str, given: str | None = None, seconds: float = 120) -> Done:
+        return subprocess.run(self.command(*arguments), input=given, capture_output=True, text=True, timeout=seconds)
+
+    def must(self, *arguments: str, given: str | None = None) -> str:
+        done = self.kubectl(*arguments, given=given)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def get(self, *arguments: str) -> Object:
+        found: Object = yaml.safe_load(self.must("get", *arguments, "-o", "json"))
+        return found
+
+    def apply(self, *objects: Object) -> None:
+        self.must("apply", "--server-side", "-f", "-", given=yaml.safe_dump_all(objects))
+
+
+def pod_spec(image: str, command: list[str], **resources: str) -> Object:
+    """A pod's spec that the restricted Pod Security standard accepts.
+
+    Args:
+        resources: what it requests, such as ``cpu="100m"``.
+    """
+    container = {
+        "name": "main",
+        "image": image,
+        "imagePullPolicy": "IfNotPresent",
+        "command": command,
+        "resources": {"requests": resources},
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    return {
+        "restartPolicy": "Never",
+        "terminationGracePeriodSeconds": 1,
+        "securityContext": {"runAsNonRoot": True, "runAsUser": 65532, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [container],
+    }

@@ -1,0 +1,79 @@
+"""Names, Services and the machine's own services, as pods reach them."""
+
+import pytest
+from real_cluster import Cluster, pod_spec
+from testbed import layout
+
+
+@pytest.fixture
+def service(cluster: Cluster, namespace: str) -> str:
+    """The name of a Service before two Ready pods that answer with their own names."""
+    serve = "hostname > /tmp/index.html && exec httpd -f -p 8080 -h /tmp"
+    spec = {**pod_spec(cluster.image, ["sh", "-c", serve]), "restartPolicy": "Always"}
+    labels = {"app": "names"}
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "names", "namespace": namespace},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": spec},
+        },
+    }
+    front = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "names", "namespace": namespace},
+        "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": 8080}]},
+    }
+    cluster.apply(deployment, front)
+    cluster.must("rollout", "status", "-n", namespace, "deployment/names", "--timeout=60s")
+    return "names"
+
+
+def fetch(cluster: Cluster, namespace: str, pod: str, host: str, port: int = 80) -> str:
+    """The body of a page, fetched from within a pod."""
+    ask = f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {host} {port}"
+    head, _, body = cluster.must("exec", "-n", namespace, pod, "--", "sh", "-c", ask).partition("\n\n")
+    assert head.split()[1] == "200", head
+    return body.strip()
+
+
+def test_a_service_answers_by_its_name_from_each_of_its_pods(
+    cluster: Cluster, namespace: str, web: str, service: str
+) -> None:
+    pods = {pod["metadata"]["name"] for pod in cluster.get("pods", "-n", namespace, "-l", "app=names")["items"]}
+    host = f"{service}.{namespace}.svc.cluster.local"
+    seen: set[str] = set()
+    for _ in range(60):
+        seen.add(fetch(cluster, namespace, web, host))
+        if seen == pods:
+            break
+    assert seen == pods
+
+
+def test_a_pod_reaches_its_own_service(cluster: Cluster, namespace: str, service: str) -> None:
+    pod = cluster.get("pods", "-n", namespace, "-l", "app=names")["items"][0]["metadata"]["name"]
+    pods = {found["metadata"]["name"] for found in cluster.get("pods", "-n", namespace)["items"]}
+    answers = {fetch(cluster, namespace, pod, service) for _ in range(8)}
+    assert answers <= pods
+
+
+def test_names(cluster: Cluster, namespace: str, web: str) -> None:
+    known = cluster.kubectl("exec", "-n", namespace, web, "--", "nslookup", "kubernetes.default.svc.cluster.local")
+    assert known.returncode == 0, known.stdout
+    unknown = cluster.kubectl("exec", "-n", namespace, web, "--", "nslookup", "none.default.svc.cluster.local")
+    assert unknown.returncode != 0
+    assert "NXDOMAIN" in unknown.stdout + unknown.stderr
+
+
+@pytest.mark.parametrize("port", [layout.S3_PORT, layout.POSTGRES_PORT])
+def test_pods_reach_the_machines_services(cluster: Cluster, namespace: str, web: str, port: int) -> None:
+    if not cluster.own:
+        pytest.skip("a cluster that was named has no services of ours")
+    connect = f"nc -w 5 {layout.NODE_ADDRESS} {port} </dev/null"
+    done = cluster.kubectl("exec", "-n", namespace, web, "--", "sh", "-c", connect)
+    assert done.returncode == 0, done.stderr
+    refused = cluster.kubectl("exec", "-n", namespace, web, "--", "sh", "-c", connect.replace(str(port), "1"))
+    assert "refused" in refused.stderr

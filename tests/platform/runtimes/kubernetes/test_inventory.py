@@ -1,0 +1,225 @@
+"""What nodes have, as flavors, quotas and reports."""
+
+from typing import Any
+
+import pytest
+from perijove_platform.clusters.quotas import ProjectQuota
+from perijove_platform.runtimes.kubernetes.capacity import capacity_of, kept_requests, report_of
+from perijove_platform.runtimes.kubernetes.inventory import inventory
+from perijove_platform.runtimes.kubernetes.manifests import DEFAULT_FLAVOR, cluster_queue, resource_flavor
+from perijove_platform.runtimes.kubernetes.objects import Object, object_name
+from perijove_platform.runtimes.kubernetes.queues import flavors_of, pool_share, project_share
+
+GIB = 1 << 30
+
+
+def node(
+    name: str,
+    allocatable: dict[str, str],
+    labels: dict[str, str] | None = None,
+    taints: list[dict[str, str]] | None = None,
+    ready: str = "True",
+) -> dict[str, Any]:
+    return {
+        "metadata": {"name": name, "labels": labels or {}},
+        "spec": {"taints": taints or []},
+        "status": {"allocatable": allocatable, "conditions": [{"type": "Ready", "status": ready}]},
+    }
+
+
+PRODUCT, TPU = "nvidia.com/gpu.product", "cloud.google.com/gke-tpu-accelerator"
+GPU_TAINT = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
+AWAY = {"key": "node.kubernetes.io/unreachable", "effect": "NoExecute"}
+NODES = [
+    node("control", {"cpu": "4", "memory": "8Gi"}, taints=[{"key": "node-role/control-plane", "effect": "NoSchedule"}]),
+    node("cpu", {"cpu": "7500m", "memory": "30Gi"}),
+    node("away", {"cpu": "8", "memory": "30Gi"}, taints=[AWAY]),
+    node("h1", {"cpu": "64", "memory": "512Gi", "nvidia.com/gpu": "8"}, {PRODUCT: "H100"}, [GPU_TAINT]),
+    node("h2", {"cpu": "64", "memory": "512Gi", "nvidia.com/gpu": "8"}, {PRODUCT: "H100"}),
+    node("a1", {"cpu": "32", "memory": "256Gi", "nvidia.com/gpu": "4"}, {PRODUCT: "A10"}),
+    node("t1", {"cpu": "96", "memory": "384Gi", "google.com/tpu": "4"}, {TPU: "v5e"}),
+    node("empty", {"cpu": "1", "memory": "1Gi", "nvidia.com/gpu": "0"}),
+]  # fmt: skip
+
+
+def test_a_flavor_for_each_kind_of_accelerator() -> None:
+    found = inventory(NODES)
+
+    default, *others = found.flavors
+    assert (default.name, list(default.resources)) == (DEFAULT_FLAVOR, ["cpu", "memory"])
+    assert [(tuple(flavor.resources), dict(flavor.node_labels)) for flavor in others] == [
+        (("google.com/tpu",), {"cloud.google.com/gke-tpu-accelerator": "v5e"}),
+        (("nvidia.com/gpu",), {"nvidia.com/gpu.product": "A10"}),
+        (("nvidia.com/gpu",), {PRODUCT: "H100"}),
+    ]
+    assert others[2].tolerations == [{"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}]
+    assert found.accelerators == ["nvidia.com/gpu", "google.com/tpu"]
+    assert str(found.totals[DEFAULT_FLAVOR, "cpu"]) == "272500m"
+    assert str(found.totals[others[2].name, "nvidia.com/gpu"]) == "16"
+    assert all(flavor.name.startswith("perijove-") for flavor in found.flavors)
+
+
+def test_a_queue_has_every_resource_once() -> None:
+    """Kueue takes no resource in two groups, and no flavor in two."""
+    found = inventory(NODES)
+    quotas = {"proj_1": ProjectQuota(resources={"cpu": "8"}, cohort="perijove-org-1")}
+    share = project_share("org-1", "proj_1", found, found.flavors, quotas)
+
+    groups = cluster_queue(share, found.flavors)["spec"]["resourceGroups"]
+
+    covered = [group["coveredResources"] for group in groups]
+    assert covered == [["cpu", "memory"], ["google.com/tpu"], ["nvidia.com/gpu"]]
+    assert [len(group["flavors"]) for group in groups] == [1, 1, 2]
+    assert groups[0]["flavors"][0]["resources"] == [
+        {"name": "cpu", "nominalQuota": "8"},
+        {"name": "memory", "nominalQuota": "0"},
+    ]
+
+
+def test_the_pool_holds_what_no_quota_names() -> None:
+    found = inventory(NODES)
+    quotas = {
+        "proj_1": ProjectQuota(resources={"cpu": "72500m", "memory": "10000Gi"}, cohort=None),
+        "proj_2": ProjectQuota(resources={"google.com/tpu": "1"}, cohort="research"),
+    }
+
+    pool = pool_share("org-1", found, found.flavors, quotas)
+
+    by_resource = {resource: amount for (_, resource), amount in pool.nominal.items() if resource != "nvidia.com/gpu"}
+    assert by_resource == {"cpu": "200", "memory": "0", "google.com/tpu": "3"}
+    assert (pool.name, pool.cohort, pool.project_id) == ("perijove-org-1-pool", "perijove-org-1", None)
+
+
+@pytest.mark.parametrize(
+    ("quota", "cohort"),
+    [
+        (None, "perijove-org-1"),
+        (ProjectQuota(resources={}, cohort=None), None),
+        (ProjectQuota(resources={}, cohort="research"), "research"),
+    ],
+)
+def test_who_lends_to_whom(quota: ProjectQuota | None, cohort: str | None) -> None:
+    found = inventory(NODES)
+    quotas = {} if quota is None else {"proj_1": quota}
+    share = project_share("org-1", "proj_1", found, found.flavors, quotas)
+
+    spec = cluster_queue(share, found.flavors)["spec"]
+
+    assert spec.get("cohortName") == cohort
+    assert ("borrowWithinCohort" in spec["preemption"]) == (cohort is not None)
+    assert spec["namespaceSelector"] == {"matchLabels": {"perijove.dev/project": "proj_1"}}
+
+
+def test_flavors_of_nodes_that_went_stay() -> None:
+    """Kueue would let no job of theirs wait otherwise, and a node that is made on demand comes back."""
+    before = [resource_flavor(flavor) for flavor in inventory(NODES).flavors]
+
+    flavors = flavors_of(inventory(NODES[:3]), before, {})
+
+    assert {flavor.name for flavor in flavors} == {flavor["metadata"]["name"] for flavor in before}
+    assert {resource for flavor in flavors for resource in flavor.resources} >= {"nvidia.com/gpu", "google.com/tpu"}
+
+
+def test_a_quota_for_what_no_node_has_yet() -> None:
+    quotas = {"proj_1": ProjectQuota(resources={"amd.com/gpu": "8"}, cohort=None)}
+
+    found = inventory(NODES)
+    share = project_share("org-1", "proj_1", found, flavors_of(found, (), quotas), quotas)
+
+    assert share.nominal["perijove-any-amd-com-gpu", "amd.com/gpu"] == "8"
+
+
+def test_a_quota_limits_only_what_it_names() -> None:
+    found = inventory(NODES)
+    alone = {"proj_1": ProjectQuota(resources={"cpu": "8"}, cohort=None)}
+    lent = {"proj_1": ProjectQuota(resources={"cpu": "8"}, cohort="perijove-org-1")}
+
+    by_itself = project_share("org-1", "proj_1", found, found.flavors, alone)
+    borrowing = project_share("org-1", "proj_1", found, found.flavors, lent)
+
+    assert by_itself.nominal[DEFAULT_FLAVOR, "cpu"] == "8"
+    assert by_itself.nominal[DEFAULT_FLAVOR, "memory"] == str(found.totals[DEFAULT_FLAVOR, "memory"])
+    assert borrowing.nominal == {(DEFAULT_FLAVOR, "cpu"): "8"}
+
+
+def pod(name: str, on: str | None, *containers: dict[str, str], first: dict[str, str] | None = None) -> Object:
+    spec = {
+        "nodeName": on,
+        "containers": [{"resources": {"requests": requests}} for requests in containers],
+        "initContainers": [{"resources": {"requests": first}}] if first else [],
+    }
+    return kept_requests({"metadata": {"name": name, "namespace": "n", "uid": name}, "spec": spec})
+
+
+def test_the_report_tells_what_is_free() -> None:
+    pods = [
+        pod("a", "h1", {"cpu": "500m", "memory": "1Gi", "nvidia.com/gpu": "2"}, {"cpu": "250m"}),
+        pod("b", "h2", {"cpu": "1", "nvidia.com/gpu": "1"}, first={"cpu": "3"}),
+        pod("waits", None, {"cpu": "100", "nvidia.com/gpu": "8"}),
+    ]
+
+    report = report_of("v1.34.4", NODES, pods, [], kueue=True)
+
+    used = {found.name: dict(found.used) for found in report.nodes if found.used}
+    assert used == {
+        "h1": {"cpu": "750m", "memory": "1Gi", "nvidia.com/gpu": "2"},
+        "h2": {"cpu": "3", "nvidia.com/gpu": "1"},
+    }
+    assert [(kind.type, kind.total, kind.used) for kind in report.accelerators] == [
+        ("A10", 4, 0),
+        ("H100", 16, 3),
+        ("v5e", 4, 0),
+    ]
+    capacity = capacity_of(report)
+    assert (capacity.gpus, capacity.gpus_free, capacity.memory_free_bytes) == (24, 21, (8 + 60 + 1664 + 1 - 1) * GIB)
+
+
+def test_a_cluster_without_kueue_says_so() -> None:
+    assert report_of("v1.34.4", NODES, [], [], kueue=False).problems == [
+        "the cluster has no Kueue, without which no job can run"
+    ]
+
+
+def test_queues_in_the_report() -> None:
+    queue = {
+        "metadata": {
+            "name": "perijove-proj-1",
+            "labels": {"app.kubernetes.io/managed-by": "perijove", "perijove.dev/project": "proj_1"},
+        },
+        "spec": {
+            "resourceGroups": [
+                {"flavors": [{"name": "f", "resources": [{"name": "nvidia.com/gpu", "nominalQuota": "2"}]}]},
+                {"flavors": [{"name": "g", "resources": [{"name": "nvidia.com/gpu", "nominalQuota": 3}]}]},
+            ]
+        },
+        "status": {
+            "pendingWorkloads": 4,
+            "admittedWorkloads": 1,
+            "flavorsReservation": [{"name": "f", "resources": [{"name": "nvidia.com/gpu", "total": "1"}]}],
+            "conditions": [{"type": "Active", "status": "False", "reason": "Stopped", "message": "is stopped"}],
+        },
+    }
+
+    (found,) = report_of("v1.34.4", [], [], [queue], kueue=True).queues
+
+    assert (found.project_id, found.active, found.reason) == ("proj_1", False, "is stopped")
+    assert (found.pending, found.admitted, dict(found.quota), dict(found.used)) == (
+        4,
+        1,
+        {"nvidia.com/gpu": "5"},
+        {"nvidia.com/gpu": "1"},
+    )
+
+
+@pytest.mark.parametrize(
+    ("parts", "name"),
+    [(("perijove", "proj_01ABC"), "perijove-proj-01abc"), (("ftjob-1",), "ftjob-1"), (("a", "_b_"), "a-b")],
+)
+def test_names(parts: tuple[str, ...], name: str) -> None:
+    assert object_name(*parts) == name
+
+
+@pytest.mark.parametrize("parts", [("_",), ("x" * 64,)])
+def test_no_name_can_be_made(parts: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match="no Kubernetes name"):
+        object_name(*parts)

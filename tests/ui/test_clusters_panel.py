@@ -1,0 +1,399 @@
+"""The Clusters section, where jobs are placed, and how jobs that wait and their logs are shown.
+
+The platform is real and so are the clusters that it is asked to register; no agent runs here. What a cluster with an
+agent shows is answered by the test in the platform's place, and said so where it is.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from lab_in_browser import Lab, Shoot
+from platform_through_lab import CHAT_MODEL, call, execute, shown, training_data, upload
+from playwright.sync_api import Locator, Page, Route, expect
+
+PAIRS = [("What is asked?", "What is said.")] * 12
+ALONE = "Register a Kubernetes cluster to run them there."
+CLIPBOARD = "navigator.clipboard.readText()"
+
+
+def row(page: Page, name: str) -> Locator:
+    rows = page.locator('.jp-PerijoveList-grid[aria-label="Clusters"] .jp-PerijoveList-row')
+    return rows.filter(has=page.get_by_text(name, exact=True))
+
+
+def press(page: Page, label: str) -> None:
+    """A button of the dialog in front."""
+    page.locator(".jp-Dialog-footer").get_by_role("button", name=label, exact=True).click()
+
+
+def open_section(page: Page) -> None:
+    execute(page, "perijove:open-panel", section="perijove-clusters")
+
+
+@pytest.fixture
+def no_clusters(lab: Lab) -> Iterator[None]:
+    """Whatever a test registers is gone after it."""
+    yield
+    for cluster in call(lab, "/v1/clusters")["data"]:
+        if cluster["kind"] != "local":
+            call(lab, f"/v1/clusters/{cluster['id']}?force=true", method="DELETE")
+
+
+@pytest.fixture
+def cluster(page: Page, lab: Lab, no_clusters: None) -> dict[str, Any]:
+    """A registered cluster whose agent has not come, in the list."""
+    made: dict[str, Any] = call(lab, "/v1/clusters", {"name": "gpu-1", "description": "Rack 7"})
+    open_section(page)
+    expect(row(page, "gpu-1")).to_contain_text("Not connected yet")
+    return made
+
+
+def test_a_laptop_has_its_machine_and_one_sentence(page: Page, no_clusters: None, shoot: Shoot) -> None:
+    open_section(page)
+    expect(row(page, "local")).to_contain_text("Connected")
+    expect(row(page, "local")).to_contain_text("CPU")
+    expect(page.locator("#perijove-clusters")).to_contain_text(ALONE)
+    shoot(page, "clusters-alone")
+    row(page, "local").dblclick()
+    detail = shown(page, ".jp-PerijoveCluster")
+    expect(detail).to_contain_text("Memory")
+    expect(detail.get_by_role("button")).to_have_count(0)
+
+
+def test_a_cluster_is_registered_and_its_token_shown_once(
+    page: Page, lab: Lab, no_clusters: None, shoot: Shoot
+) -> None:
+    open_section(page)
+    page.locator("#perijove-clusters").get_by_role("button", name="Register a cluster…").click()
+    dialog = page.locator(".jp-Dialog")
+    dialog.get_by_label("Name").fill("Not A Label")
+    press(page, "Register")
+    expect(dialog.locator(".jp-PerijoveField-error")).to_contain_text("letter or digit")
+    shoot(page, "cluster-register")
+    dialog.get_by_label("Name").fill("gpu-2")
+    press(page, "Register")
+
+    expect(dialog).to_contain_text("Its token is shown only now")
+    expect(dialog).to_contain_text("helm install perijove-agent deploy/charts/perijove-agent")
+    dialog.get_by_role("button", name="Copy the token").click()
+    token = page.evaluate(CLIPBOARD)
+    assert re.fullmatch(r"pjreg-\S{60,}", token)
+    dialog.get_by_role("button", name="Copy the command", exact=True).focus()
+    page.keyboard.press("Enter")
+    command = page.evaluate(CLIPBOARD)
+    assert "--set registration.existingSecret.name=perijove-registration" in command
+    assert token not in command
+    page.keyboard.press("Escape")
+    shoot(page, "cluster-token")
+    press(page, "Done")
+
+    detail = shown(page, ".jp-PerijoveCluster")
+    expect(detail.get_by_role("heading", level=1)).to_have_text("gpu-2")
+    expect(detail).to_contain_text("waiting for its agent")
+    expect(detail).to_contain_text(f"{token[:15]}…{token[-4:]}, valid until")
+    expect(row(page, "gpu-2")).to_contain_text("Not connected yet")
+    expect(page.locator("#perijove-clusters")).not_to_contain_text(ALONE)
+    assert token not in page.content()
+    shoot(page, "cluster-registered")
+
+
+def test_a_token_is_rotated_the_access_revoked_and_the_cluster_deleted(
+    page: Page, lab: Lab, cluster: dict[str, Any]
+) -> None:
+    row(page, "gpu-1").dblclick()
+    detail = shown(page, ".jp-PerijoveCluster")
+    detail.get_by_role("button", name="Copy the kubeconfig command").click()
+    page.wait_for_function(f"async () => (await {CLIPBOARD}) === 'perijove kubeconfig gpu-1'")
+
+    detail.get_by_role("button", name="New registration token…").click()
+    press(page, "Make a token")
+    dialog = page.locator(".jp-Dialog")
+    expect(dialog).to_contain_text("helm upgrade --install perijove-agent")
+    expect(dialog).not_to_contain_text(cluster["registration_token"]["token"])
+    press(page, "Done")
+
+    detail.get_by_role("button", name="Revoke the agent’s access…").click()
+    expect(dialog).to_contain_text("gpu-1")
+    press(page, "Revoke")
+    expect(row(page, "gpu-1")).to_contain_text("Revoked")
+    expect(detail).to_contain_text("a new registration token lets an agent in again")
+    expect(detail.get_by_role("button", name="Revoke the agent’s access…")).to_be_disabled()
+
+    row(page, "gpu-1").click()
+    page.locator('.jp-PerijoveList-grid[aria-label="Clusters"]').press("Delete")
+    expect(dialog).to_contain_text("What runs in the cluster is not touched.")
+    press(page, "Delete")
+    expect(row(page, "gpu-1")).to_have_count(0)
+    expect(page.locator(".jp-PerijoveCluster")).to_have_count(0)
+    assert [found["id"] for found in call(lab, "/v1/clusters")["data"]] == ["local"]
+
+
+def test_toolbar_and_context_menu_have_the_same_commands(page: Page, cluster: dict[str, Any]) -> None:
+    toolbar = page.locator('.lm-AccordionPanel-title:has-text("Clusters")')
+    rotate = toolbar.get_by_role("button", name="New registration token for the selected cluster")
+    row(page, "local").click()
+    expect(rotate).to_be_disabled()
+    row(page, "gpu-1").click(button="right")
+    menu = page.locator(".lm-Menu").first
+    for label in ("Copy the kubeconfig command", "New registration token…", "Revoke the agent’s access…", "Delete…"):
+        expect(menu.get_by_text(label, exact=True)).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(rotate).to_be_enabled()
+
+
+def test_a_change_from_elsewhere_is_shown_without_a_refresh(page: Page, lab: Lab, cluster: dict[str, Any]) -> None:
+    row(page, "gpu-1").dblclick()
+    detail = shown(page, ".jp-PerijoveCluster")
+    expect(detail).to_contain_text("Rack 7")
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    call(lab, f"/v1/clusters/{cluster['id']}", {"description": "Rack 8"}, method="PATCH")
+    expect(detail).to_contain_text("Rack 8")
+    quota = {"resources": {"cpu": "8", "memory": "32Gi"}}
+    call(lab, f"/v1/clusters/{cluster['id']}/quotas/proj-local", quota, method="PUT")
+    expect(detail).to_contain_text("cpu 8, memory 34.4 GB")
+    assert not [url for url in asked if urlsplit(url).path.endswith("/v1/clusters")], "the list is not read again"
+    call(lab, f"/v1/clusters/{cluster['id']}", method="DELETE")
+    expect(page.locator("#perijove-clusters")).to_contain_text(ALONE)
+    expect(shown(page, ".jp-PerijoveMessage").filter(has_text="This cluster has been deleted.")).to_be_visible()
+
+
+CONNECTED = {
+    "state": "connected",
+    "state_reason": "the queue 'team' is stopped",
+    "problems": ["the queue 'team' is stopped"],
+    "kubernetes_version": "v1.34.4",
+    "last_contact_at": 1_800_000_000,
+    "reported_at": 1_800_000_000,
+    "nodes": {"total": 3, "ready": 2},
+    "capacity": {
+        "cpus": 96,
+        "cpus_free": 31.5,
+        "memory_bytes": 412_000_000_000,
+        "memory_free_bytes": 120_000_000_000,
+        "gpus": 6,
+        "gpus_free": 1,
+        "disk_free_bytes": None,
+    },
+    "accelerators": [
+        {"type": "NVIDIA-H100-80GB-HBM3", "resource": "nvidia.com/gpu", "total": 4, "used": 3, "free": 1},
+        {"type": "tpu-v5-lite-podslice", "resource": "google.com/tpu", "total": 2, "used": 2, "free": 0},
+    ],
+    "components": {"agent": "0.1.0", "kueue": "v0.18.2"},
+    "queues": [
+        {
+            "name": "perijove-proj-local",
+            "project_id": "proj-local",
+            "active": True,
+            "reason": None,
+            "pending": 2,
+            "admitted": 3,
+            "quota": {"cpu": "64", "memory": "256Gi", "nvidia.com/gpu": "4"},
+            "used": {"cpu": "48", "memory": "192Gi", "nvidia.com/gpu": "3"},
+        },
+        {
+            "name": "team",
+            "project_id": None,
+            "active": False,
+            "reason": "stopped by an administrator",
+            "pending": 1,
+            "admitted": 0,
+            "quota": {"cpu": "8"},
+            "used": {},
+        },
+    ],
+}
+NODES = [
+    {
+        "name": f"gpu-node-{number}",
+        "ready": number != 2,
+        "schedulable": number != 1,
+        "kubelet_version": "v1.34.4",
+        "accelerator": None if number == 2 else "NVIDIA-H100-80GB-HBM3",
+        "conditions": [
+            {"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown", "message": "Kubelet stopped posting"}
+        ]
+        if number == 2
+        else [{"type": "Ready", "status": "True", "reason": None, "message": None}],
+        "allocatable": {"cpu": "32", "memory": "131072000Ki"},
+        "used": {"cpu": "21500m", "memory": "96Gi"},
+    }
+    for number in range(3)
+]
+
+
+def test_a_connected_cluster_shows_what_it_has(page: Page, lab: Lab, cluster: dict[str, Any], shoot: Shoot) -> None:
+    """The answers about the cluster are the test's."""
+    listed = call(lab, "/v1/clusters")
+    changed = [found | (CONNECTED if found["id"] == cluster["id"] else {}) for found in listed["data"]]
+    whole = call(lab, f"/v1/clusters/{cluster['id']}") | CONNECTED | {"node_list": NODES}
+    page.route(re.compile(r"/v1/clusters\?"), lambda route: route.fulfill(json=listed | {"data": changed}))
+    page.route(re.compile(rf"/v1/clusters/{cluster['id']}(\?|$)"), lambda route: route.fulfill(json=whole))
+    execute(page, "perijove:refresh-clusters")
+    expect(row(page, "gpu-1")).to_contain_text("Has problems")
+    expect(row(page, "gpu-1")).to_contain_text("1 of 4 NVIDIA-H100-80GB-HBM3 free")
+    row(page, "gpu-1").dblclick()
+    detail = shown(page, ".jp-PerijoveCluster")
+    for text in (
+        "the queue 'team' is stopped",
+        "v1.34.4",
+        "3, of which 2 are ready",
+        "3 of 4 used, 1 free",
+        "64.5 of 96 used, 31.5 free",
+        "nvidia.com/gpu 3 of 4",
+        "stopped by an administrator",
+        "v0.18.2",
+    ):
+        expect(detail).to_contain_text(text)
+    nodes = detail.get_by_role("row")
+    expect(nodes.filter(has_text="gpu-node-1")).to_contain_text("Ready, cordoned")
+    expect(nodes.filter(has_text="gpu-node-2")).to_contain_text("Not ready, Kubelet stopped posting")
+    expect(nodes.filter(has_text="gpu-node-0")).to_contain_text("21.5 of 32")
+    shoot(page, "cluster-connected")
+
+
+def test_the_place_is_chosen_when_there_is_more_than_one(page: Page, lab: Lab, no_clusters: None, shoot: Shoot) -> None:
+    execute(page, "perijove:create-job")
+    form = shown(page, ".jp-PerijoveEdit")
+    expect(form.get_by_label("Base model")).to_be_visible()
+    expect(form.get_by_label("Where it runs")).to_have_count(0)
+    call(lab, "/v1/clusters", {"name": "gpu-1"})
+    place = form.get_by_label("Where it runs")
+    expect(place.locator("option")).to_have_count(2)
+    expect(place.locator("option").first).to_contain_text("This machine")
+    expect(place).to_have_value("")
+    place.select_option("gpu-1")
+    expect(form).to_contain_text("gpu-1: Not connected yet. The job waits until it is connected.")
+    shoot(page, "job-form-place")
+    file_id = upload(lab, "place.jsonl", training_data(PAIRS), "fine-tune")
+    sent: list[Any] = []
+
+    def refuse(route: Route) -> None:
+        sent.append(json.loads(route.request.post_data or ""))
+        error = {"message": "Not there.", "type": "invalid_request_error", "param": "cluster", "code": None}
+        route.fulfill(status=400, json={"error": error})
+
+    execute(page, "perijove:create-job", training_file=file_id)
+    form = shown(page, ".jp-PerijoveEdit")
+    form.get_by_label("Base model").select_option(CHAT_MODEL)
+    form.get_by_label("Where it runs").select_option("gpu-1")
+    page.route(re.compile(r"/v1/fine_tuning/jobs$"), refuse)
+    form.get_by_role("button", name="Start fine-tuning").click()
+    expect(form.locator(".jp-PerijoveEdit-field.jp-mod-invalid")).to_contain_text("Not there.")
+    assert [body["cluster"] for body in sent] == ["gpu-1"]
+
+
+WHY = "waiting for 2 × nvidia.com/gpu: 1 is free"
+
+
+@pytest.fixture
+def job(lab: Lab) -> dict[str, Any]:
+    """A job that has ended."""
+    file_id = upload(lab, "waiting.jsonl", training_data(PAIRS), "fine-tune")
+    made = call(lab, "/v1/fine_tuning/jobs", {"model": CHAT_MODEL, "training_file": file_id, "suffix": "waiting"})
+    ended: dict[str, Any] = call(lab, f"/v1/fine_tuning/jobs/{made['id']}/cancel", {})
+    return ended
+
+
+def test_a_job_that_waits_says_its_place_and_why(
+    page: Page, cluster: dict[str, Any], job: dict[str, Any], shoot: Shoot
+) -> None:
+    """The answers about the job and its events are the test's: no queue runs here."""
+    waiting = job | {
+        "state": "queued",
+        "status": "queued",
+        "state_reason": WHY,
+        "queue_position": 2,
+        "cluster": "gpu-1",
+        "finished_at": None,
+    }
+    told = [
+        ("warn", "The job is queued again: preempted by job ftjob-2 of higher priority"),
+        ("info", "The job was admitted by gpu-1"),
+        ("warn", "The job is queued again: evicted: its node is being drained"),
+    ]
+    events = [
+        {
+            "id": f"ftevent-{9 - number}",
+            "object": "fine_tuning.job.event",
+            "created_at": 1_800_000_000 - number,
+            "level": level,
+            "message": message,
+            "type": "message",
+            "data": None,
+            "job_id": job["id"],
+        }
+        for number, (level, message) in enumerate(told)
+    ]
+    url = rf"/v1/fine_tuning/jobs/{job['id']}"
+    page.route(re.compile(rf"{url}$"), lambda route: route.fulfill(json=waiting))
+    page.route(
+        re.compile(rf"{url}/events"),
+        lambda route: route.fulfill(json={"object": "list", "data": events, "has_more": False}),
+    )
+    page.route(
+        re.compile(r"/v1/fine_tuning/jobs\?"),
+        lambda route: route.fulfill(json={"object": "list", "data": [waiting], "has_more": False}),
+    )
+    execute(page, "perijove:refresh-jobs")
+    listed = page.locator(f'.jp-PerijoveList-row[data-id="{job["id"]}"]')
+    expect(listed).to_contain_text(f"2nd in the queue: {WHY}")
+    execute(page, "perijove:open-job", ids=[job["id"]])
+    detail = shown(page, ".jp-PerijoveJob")
+    expect(detail.locator(".jp-PerijoveJob-reason")).to_have_text(f"2nd in the queue: {WHY}")
+    for _, message in told:
+        expect(detail.locator(".jp-PerijoveJob-events")).to_contain_text(message)
+    shoot(page, "job-waiting")
+    detail.get_by_role("button", name="gpu-1").click()
+    expect(shown(page, ".jp-PerijoveCluster")).to_contain_text("Rack 7")
+
+
+def test_a_log_of_megabytes_is_searched_and_its_attempts_are_found(
+    page: Page, job: dict[str, Any], shoot: Shoot
+) -> None:
+    """The log is the test's: 12 MB with a line of 100 kB, in two attempts."""
+    lines = [f"step {number} loss {1 / (number + 1):.4f}" for number in range(4_000)]
+    lines[3_000] = f"long {'x' * 100_000} needle-at-the-end"
+    lines[3_500] = "[perijove] attempt 2, pod ftjob-waiting-x7k2p"
+    lines[3_600] = "Needle in a short line"
+    whole = ("padding " * 200 + "\n") * 7_000 + "\n".join(lines) + "\n"
+    page.route(re.compile(r"/logs\?.*tail_bytes="), lambda route: _send_tail(route, whole))
+    execute(page, "perijove:open-job", ids=[job["id"]])
+    log = shown(page, ".jp-PerijoveLog")
+    pieces = log.locator(".jp-PerijoveLog-lines")
+    expect(pieces).to_contain_text("step 3999")
+    for _ in range(3):
+        earlier = pieces.get_by_role("button", name="Load earlier lines")
+        if earlier.count():
+            earlier.click()
+            expect(pieces.get_by_text("Loading…")).to_have_count(0)
+    expect(pieces).to_contain_text("The beginning is not shown here")
+    held: int = pieces.evaluate("node => node.textContent.length")
+    assert held < 6_500_000
+
+    log.get_by_label("Search the log").fill("NEEDLE")
+    expect(log.get_by_role("status")).to_have_text("1 of 2")
+    expect(pieces.locator("mark.jp-mod-current")).to_have_text("needle")
+    expect(pieces.locator("mark.jp-mod-current")).to_be_in_viewport()
+    log.get_by_role("button", name="Next match").click()
+    expect(log.get_by_role("status")).to_have_text("2 of 2")
+    expect(pieces.locator("mark.jp-mod-current")).to_have_text("Needle")
+    shoot(page, "job-log")
+    expect(pieces.get_by_role("button", name="more characters")).to_be_attached()
+    log.get_by_role("button", name="Previous match").click()
+    expect(log.get_by_role("status")).to_have_text("1 of 2")
+    log.get_by_label("Search the log").fill("")
+    log.get_by_label("Go to an attempt").select_option("2")
+    expect(pieces.locator('[data-attempt="2"]')).to_be_in_viewport()
+    pieces.get_by_role("button", name="more characters").click()
+    expect(pieces).to_contain_text("needle-at-the-end")
+
+
+def _send_tail(route: Route, whole: str) -> None:
+    found = re.search(r"tail_bytes=(\d+)", route.request.url)
+    assert found is not None
+    route.fulfill(content_type="text/plain", body=whole[-int(found[1]) :])
