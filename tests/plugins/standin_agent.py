@@ -104,6 +104,9 @@ class StandInAgent:
         return Link(initiator=False, accept=self._accept, limits=self._limits)
 
     async def _accept(self, stream: Stream, target: Mapping[str, Any]) -> None:
+        if "as" not in target:  # the platform's own watches, of objects that the stand-in lacks
+            stream.reset("dial_failed", "The stand-in answers people only.")
+            return
         self.targets.append(target)
         try:
             if target.get("path", "").startswith("/refused"):
