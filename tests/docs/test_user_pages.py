@@ -12,6 +12,7 @@ import nbformat
 import openai
 import pytest
 from nbclient import NotebookClient
+from pdf_files import make_pdf
 from perijove_platform.discovery import Connection
 
 PAGES = Path(__file__).parents[2] / "docs" / "users"
@@ -45,7 +46,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, platform: Connection
     (tmp_path / "notes.md").write_text("# Notes\n\nThe shop opens at nine.\n")
     (tmp_path / "rules.md").write_text("# Rules\n\nThe warranty lasts two years.\n")
     for name in ("report.pdf", "handbook.pdf"):
-        (tmp_path / name).write_bytes(a_pdf("Sales in the north grew by a third."))
+        (tmp_path / name).write_bytes(make_pdf("Sales in the north grew by a third."))
     return tmp_path
 
 
@@ -80,25 +81,6 @@ def everything(client: openai.OpenAI) -> dict[str, set[str]]:
         "files": {file.id for file in client.files.list()},
         "vector_stores": {store.id for store in client.vector_stores.list()},
     }
-
-
-def a_pdf(text: str) -> bytes:
-    """One page with one line of text."""
-    stream = f"BT /F1 12 Tf 72 720 Td ({text}) Tj ET".encode()
-    objects = [
-        b"<</Type/Catalog/Pages 2 0 R>>",
-        b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
-        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents 4 0 R/Resources<</Font<</F1 5 0 R>>>>>>",
-        b"<</Length %d>>stream\n%s\nendstream" % (len(stream), stream),
-        b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
-    ]
-    body, offsets = b"%PDF-1.4\n", []
-    for number, item in enumerate(objects, 1):
-        offsets.append(len(body))
-        body += b"%d 0 obj%s endobj\n" % (number, item)
-    table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
-    head = b"xref\n0 6\n0000000000 65535 f \n"
-    return body + head + table + b"trailer<</Size 6/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % len(body)
 
 
 def blocks(page: str, placeholders: dict[str, str]) -> Iterator[tuple[str, str]]:
