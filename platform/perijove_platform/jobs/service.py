@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping
-from typing import Literal
 
 from perijove_platform.database import Database
 from perijove_platform.errors import BadRequest, Conflict, NotFound, RateLimited
@@ -29,7 +28,7 @@ from perijove_platform.jobs.store import JobRow, JobStore, find_job, unfinished_
 from perijove_platform.jobs.tracker import JobTracker
 from perijove_platform.pagination import ListParams, Page, page
 from perijove_platform.rbac import Caller
-from perijove_platform.runtimes.base import Cluster, Clusters, JobState
+from perijove_platform.runtimes.base import Cluster, Clusters, JobState, Wish
 
 _WAIT_SECONDS = 5.0
 _CHECK_SECONDS = 3.0
@@ -171,14 +170,11 @@ class JobsService:
         await self._tracker.submit(row)
         return resumed
 
-    async def wish_of(self, job_id: str) -> Literal["run", "pause", "cancel"] | None:
+    async def wish_of(self, job_id: str) -> Wish | None:
         """What the owner of a job wants, whosever it is; ``None`` when it is unknown or has ended."""
         async with self._database.read() as session:
             row = await find_job(session, job_id)
-        if row is None or JobState(row.state).final:
-            return None
-        wish: Literal["run", "pause", "cancel"] = row.desired  # type: ignore[assignment]
-        return wish
+        return None if row is None or JobState(row.state).final else row.desired
 
     async def logs(self, caller: Caller, job_id: str, params: LogParams) -> AsyncIterator[bytes]:
         """The job's log; found or not is known before the first byte."""
@@ -209,7 +205,7 @@ class JobsService:
                 await self._recorder.set_state(session, row, state, str(state))
         return public_job(row)
 
-    async def _wish(self, caller: Caller, job_id: str, desired: str) -> JobRow:
+    async def _wish(self, caller: Caller, job_id: str, desired: Wish) -> JobRow:
         """Write down what the owner wants before asking the cluster, so that a crash in between forgets nothing."""
         async with self._database.write() as session:
             row = await self._require(JobStore(session, caller.project_id), job_id)

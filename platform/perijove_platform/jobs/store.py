@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from perijove_platform.database import Base, Owned
 from perijove_platform.pagination import ListParams, paginate
-from perijove_platform.runtimes.base import JobState
+from perijove_platform.runtimes.base import JobState, Wish
 
 FINAL = tuple(str(state) for state in JobState if state.final)
 
@@ -40,7 +40,7 @@ class JobRow(Owned, Base):
     decided: Mapped[dict[str, Any]]
     job_metadata: Mapped[dict[str, Any]]
     inputs: Mapped[dict[str, Any]]
-    desired: Mapped[str] = mapped_column(sa.String(16))
+    desired: Mapped[Wish] = mapped_column(sa.String(16))
     state: Mapped[str] = mapped_column(sa.String(16), index=True)
     state_reason: Mapped[str | None] = mapped_column(sa.Text)
     queue_position: Mapped[int | None]

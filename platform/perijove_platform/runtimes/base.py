@@ -9,7 +9,10 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
+
+Wish = Literal["run", "pause", "cancel"]
+"""What the owner of a job wants; `JobState` is where it stands."""
 
 
 class JobState(StrEnum):

@@ -7,10 +7,9 @@ import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
 
 from perijove_platform.errors import ApiError
-from perijove_platform.runtimes.base import JobSpec, JobState
+from perijove_platform.runtimes.base import JobSpec, JobState, Wish
 from perijove_platform.runtimes.job_runs import JobRuns
 from perijove_platform.runtimes.kubernetes import words
 from perijove_platform.runtimes.kubernetes.failures import (
@@ -28,7 +27,6 @@ from perijove_platform.runtimes.kubernetes.view import JobsView
 
 logger = logging.getLogger(__name__)
 
-Wish = Literal["run", "pause", "cancel"]
 _AT_ONCE = 16
 _FIRST_WAIT_SECONDS = 0.5
 _LONGEST_WAIT_SECONDS = 30.0

@@ -9,11 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from perijove_platform.runtimes.base import JobSpec, JobState, JobUpdate
+from perijove_platform.runtimes.base import JobSpec, JobState, JobUpdate, Wish
 from perijove_platform.runtimes.job_runs import JobRuns
 from perijove_platform.runtimes.kubernetes.client import KubernetesClient
 from perijove_platform.runtimes.kubernetes.failures import KubernetesError, Unreachable
-from perijove_platform.runtimes.kubernetes.job_control import ControlledJob, JobControl, Wish
+from perijove_platform.runtimes.kubernetes.job_control import ControlledJob, JobControl
 from perijove_platform.runtimes.kubernetes.job_manifests import PodSettings
 from perijove_platform.runtimes.kubernetes.job_objects import JobObjects
 from perijove_platform.runtimes.kubernetes.log_keeper import LogKeeper

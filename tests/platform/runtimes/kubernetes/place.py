@@ -12,11 +12,10 @@ from perijove_platform.clusters.quotas import ProjectQuota
 from perijove_platform.clusters.registry import RegisteredCluster
 from perijove_platform.clusters.status import StatusReport
 from perijove_platform.ids import new_id
-from perijove_platform.runtimes.base import JobSpec, JobState, JobUpdate, Resources
+from perijove_platform.runtimes.base import JobSpec, JobState, JobUpdate, Resources, Wish
 from perijove_platform.runtimes.kubernetes.client import KubernetesClient
 from perijove_platform.runtimes.kubernetes.cluster import ClusterServices, KubernetesCluster, tunnelled
 from perijove_platform.runtimes.kubernetes.failures import NotFound
-from perijove_platform.runtimes.kubernetes.job_control import Wish
 from perijove_platform.runtimes.kubernetes.job_manifests import PodSettings
 from perijove_platform.runtimes.kubernetes.manifests import namespace_name
 from perijove_platform.runtimes.kubernetes.objects import (
