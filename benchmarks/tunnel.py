@@ -1,12 +1,14 @@
 """Bytes and streams through the tunnel: `python benchmarks/tunnel.py [--megabytes 400] [--streams 2000]`.
 
-Two tables, both sides measured in the same run, in turn, each end in a process of its own, over loopback without TLS
+Three tables, both sides measured in the same run, in turn, each end in a process of its own, over loopback without TLS
 between the ends:
 
 1. bytes per second from a server in the "cluster" to a reader at the platform, on one stream and on 64, through the
    tunnel (WebSocket, link, the agent's sockets) and through a plain asyncio TCP relay;
 2. streams that are open at the same time and echo: time for a round trip of each, resident memory of both ends.
-   "pods" are TCP connections; "exec" are upgraded TLS connections to a labelled FAKE of a kube-apiserver that echoes.
+   "pods" are TCP connections; "exec" are upgraded TLS connections to a labelled FAKE of a kube-apiserver that echoes;
+3. 50 MB on one stream while the connection that carries the link is cut 100 times at random, and while it is not:
+   whether what has come is what was sent, and how long that took.
 """
 
 from __future__ import annotations
@@ -14,20 +16,21 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import multiprocessing
+import hashlib
 import socket
 import ssl
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
 
-import psutil
+from cuts import content, digest, serve_cutter
 from perijove_platform.tunnel import ChannelClosed, CloseCode, Stream
+from processes import Child, certificates, process
 from rich.console import Console
 from rich.table import Table
 
@@ -36,6 +39,8 @@ ROUND_TRIPS = 5
 OPENING = 64
 """Streams that are being opened at the same time."""
 MESSAGE = b"x" * 100
+KNOWN = 1 << 63
+CUT_BYTES, CUTS = 50_000_000, 100
 
 
 class Pipe(Protocol):
@@ -67,13 +72,18 @@ class TcpPipe:
 
 
 async def serve_source(pipe: Connection) -> None:
-    """Sends as many bytes as the first eight say, or echoes when they say none."""
+    """Sends as many bytes as the first eight say, known content where the top bit is set; echoes when they say none."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             left = int.from_bytes(await reader.readexactly(8), "big")
             if not left:
                 await _echo(reader, writer)
+            if left & KNOWN:
+                for chunk in content(left & ~KNOWN):
+                    writer.write(chunk)
+                    await writer.drain()
+                left = 0
             chunk = bytes(256 * 1024)
             while left > 0:
                 writer.write(chunk[:left])
@@ -214,7 +224,9 @@ async def serve_platform(pipe: Connection) -> None:
             via = order.via
             opener = partial(open_stream, via) if isinstance(via, str) else partial(open_connection, via)
             async with opened(opener, order.streams) as pipes:
-                if order.bytes:
+                if order.known:
+                    pipe.send(await receive_known(pipes[0], order.bytes))
+                elif order.bytes:
                     pipe.send(await transfer(pipes, order.bytes))
                 else:
                     pipe.send(await round_trips(pipes))
@@ -232,11 +244,13 @@ class Order:
         via: the kind of target, or the relay's port.
         streams: at the same time.
         bytes: to receive on all of them together; 0 for echoes.
+        known: of known content, to the stream's end.
     """
 
     via: str | int
     streams: int
     bytes: int
+    known: bool = False
 
 
 @contextlib.asynccontextmanager
@@ -272,6 +286,17 @@ async def transfer(pipes: Sequence[Pipe], size: int) -> float:
     return time.perf_counter() - began
 
 
+async def receive_known(pipe: Pipe, size: int) -> tuple[float, int, str]:
+    """Seconds, number and SHA-256 of all bytes that come, after `size` were asked for."""
+    began = time.perf_counter()
+    await pipe.write((size | KNOWN).to_bytes(8, "big"))
+    found, number = hashlib.sha256(), 0
+    while chunk := await pipe.read():
+        found.update(chunk)
+        number += len(chunk)
+    return time.perf_counter() - began, number, found.hexdigest()
+
+
 async def round_trips(pipes: Sequence[Pipe]) -> float:
     """Seconds for `ROUND_TRIPS` on each, all at the same time."""
 
@@ -292,41 +317,6 @@ async def round_trips(pipes: Sequence[Pipe]) -> float:
 
 
 # The measurement.
-
-
-def _run(target: Any, pipe: Connection, *arguments: Any) -> None:
-    asyncio.run(target(pipe, *arguments))
-
-
-@dataclass(frozen=True)
-class Child:
-    """A process, the pipe to it, and what it said first."""
-
-    pipe: Connection
-    pid: int
-    port: int
-
-    @property
-    def resident(self) -> float:
-        """In MB."""
-        return float(psutil.Process(self.pid).memory_info().rss) / 1e6
-
-
-@contextlib.contextmanager
-def process(target: Any, *arguments: Any) -> Iterator[Child]:
-    """`target` in a process of its own, ended afterwards."""
-    ours, theirs = multiprocessing.Pipe()
-    child = multiprocessing.get_context("spawn").Process(target=_run, args=(target, theirs, *arguments))
-    child.start()
-    theirs.close()
-    try:
-        yield Child(ours, child.pid or 0, ours.recv())
-    finally:
-        with contextlib.suppress(OSError):
-            ours.send("stop")
-        child.join(20)
-        if child.is_alive():
-            child.kill()
 
 
 def measure_bytes(platform: Child, sides: Mapping[str, str | int], size: int) -> Table:
@@ -359,16 +349,23 @@ def measure_streams(platform: Child, middle: Mapping[str, tuple[str | int, Child
     return table
 
 
-def certificates(folder: Path) -> None:
-    """What the fake kube-apiserver shows and the agent's service account trusts."""
-    import trustme
-
-    authority = trustme.CA()
-    leaf = authority.issue_cert("127.0.0.1")
-    authority.cert_pem.write_to_path(folder / "ca.crt")
-    leaf.private_key_and_cert_chain_pem.write_to_path(folder / "tls.crt")
-    leaf.private_key_pem.write_to_path(folder / "tls.key")
-    (folder / "token").write_text("token")
+def measure_cuts(source: Child, apiserver: Child, folder: Path) -> Table:
+    table = Table(title=f"{CUT_BYTES // 1_000_000} MB on one stream")
+    for column in ("", "cuts", "seconds", "bytes lost or doubled", "SHA-256"):
+        table.add_column(column, justify="right")
+    for cuts in (0, CUTS):
+        with (
+            process(serve_platform) as platform,
+            process(serve_cutter, platform.port, CUT_BYTES, cuts) as cutter,
+            process(run_agent, cutter.port, source.port, apiserver.port, folder),
+        ):
+            platform.pipe.send(Order("pod", 1, CUT_BYTES, known=True))
+            seconds, number, found = platform.pipe.recv()
+            cutter.pipe.send("how often?")
+            same = "the same" if found == digest(CUT_BYTES) else "ANOTHER"
+            row = (f"{cutter.pipe.recv()}", f"{seconds:.1f}", str(abs(CUT_BYTES - number)), same)
+            table.add_row("tunnel", *row)
+    return table
 
 
 def main() -> None:
@@ -376,7 +373,7 @@ def main() -> None:
     parser.add_argument("--megabytes", type=int, default=400, help="(MiB) of each transfer")
     parser.add_argument("--streams", type=int, default=2000, help="open at the same time")
     arguments = parser.parse_args()
-    console = Console()
+    console = Console(width=120)
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         certificates(folder)
@@ -392,6 +389,7 @@ def main() -> None:
             "TCP relay": (relay.port, relay),
         }
         console.print(measure_streams(platform, middle, arguments.streams))
+        console.print(measure_cuts(source, apiserver, folder))
 
 
 if __name__ == "__main__":

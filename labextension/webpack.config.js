@@ -1,10 +1,17 @@
+const path = require('path');
+
 const { rspack } = require('@rspack/core');
 
 /** What is added to the configuration of JupyterLab's builder, for a smaller bundle. */
 module.exports = {
   module: {
-    // Style sheets would else be in it as they are written, indented.
     rules: [
+      {
+        test: /\.js$/,
+        include: path.resolve(__dirname, 'lib'),
+        use: [path.resolve(__dirname, 'jsxCalls.js')]
+      },
+      // Style sheets would else be in it as they are written, indented.
       {
         test: /\.css$/,
         enforce: 'pre',

@@ -18,6 +18,7 @@ from perijove_platform.discovery import Connection, NotRunning, read_record
 from perijove_platform.ids import new_id
 from perijove_platform.settings import Settings
 
+pytest_plugins = ["cluster_plugin", "pytester"]
 START_SECONDS = 60
 
 

@@ -78,7 +78,8 @@ def front_end_sources() -> list[Path]:
     files = [
         file for folder in folders for file in folder.rglob("*") if file.is_file() and "__tests__" not in file.parts
     ]
-    return sorted([*files, LABEXTENSION / "package.json", LABEXTENSION / "yarn.lock", LABEXTENSION / "tsconfig.json"])
+    names = ("package.json", "yarn.lock", "tsconfig.json", "webpack.config.js", "jsxCalls.js")
+    return sorted([*files, *(LABEXTENSION / name for name in names)])
 
 
 def make_environment() -> None:

@@ -6,22 +6,18 @@ from html import escape
 from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
-from urllib.parse import quote
 
 from IPython.display import display
-from openai import NotFoundError
 from openai.types.fine_tuning import FineTuningJob
 from openai.types.fine_tuning.job_create_params import Method
 
 from perijove_kernels.connection import default_model, shared_client
 from perijove_kernels.files import upload
-from perijove_kernels.listings import clusters
+from perijove_kernels.job_places import FINAL, check_place, place_of
 from perijove_kernels.loss_plot import loss_svg
 from perijove_kernels.platform_events import follow
 from perijove_kernels.session import remember
 
-FINAL = ("succeeded", "failed", "cancelled")
-LOCAL = "local"
 MAX_EVENTS = 10_000
 REDRAW_SECONDS = 0.2
 
@@ -146,12 +142,7 @@ class FineTune:
         return self.state, self._reason(), self._place()
 
     def _place(self) -> str:
-        """``2nd in the queue of gpu-1``, ``on gpu-1``; empty on the platform's own machine once it no longer waits."""
-        extra = self.job.model_extra or {}
-        cluster, position = extra.get("cluster") or LOCAL, extra.get("queue_position")
-        if self.state == "queued" and position is not None:
-            return f"{_ordinal(position)} in the queue" + ("" if cluster == LOCAL else f" of {cluster}")
-        return "" if cluster == LOCAL else f"on {cluster}"
+        return place_of(self.job.model_extra or {})
 
     def _line(self) -> str:
         parts = [self.state]
@@ -201,6 +192,8 @@ def fine_tune(
     learning_rate_multiplier: float | Literal["auto"] = "auto",
     seed: int | None = None,
     on: str | None = None,
+    priority: int | None = None,
+    max_run_seconds: int | None = None,
     wait: bool = True,
 ) -> FineTune:
     """Fine-tune a model with LoRA on `data`, and watch it.
@@ -212,6 +205,8 @@ def fine_tune(
         validation: as `data`; its loss is reported too.
         suffix: a word in the new model's name.
         on: the cluster that runs it, by name (see `listings.clusters`); the platform's own machine when left out.
+        priority: -2 to 2; higher runs first.
+        max_run_seconds: a job that trains longer fails.
         wait: with False, return at once; ``.wait()`` watches later.
 
     Raises:
@@ -231,7 +226,8 @@ def fine_tune(
         },
     }
     if on is not None:
-        _check_place(on)
+        check_place(on)
+    ours = {"cluster": on, "priority": priority, "max_run_seconds": max_run_seconds}
     optional: dict[str, Any] = {"suffix": suffix, "seed": seed}
     if validation is not None:
         optional["validation_file"] = _file_id(validation)
@@ -239,26 +235,12 @@ def fine_tune(
         model=base or default_model(),
         training_file=_file_id(data),
         method=method,
-        extra_body={"cluster": on} if on is not None else None,
+        extra_body={key: value for key, value in ours.items() if value is not None},
         **{key: value for key, value in optional.items() if value is not None},
     )
     remember("fine_tuning.job", job.id, job.model)
     run = FineTune(job)
     return run.wait() if wait else run
-
-
-def _check_place(name: str) -> None:
-    """Before anything is uploaded."""
-    try:
-        shared_client().get(f"/clusters/{quote(name, safe='')}", cast_to=object)
-    except NotFoundError:
-        known = ", ".join(row["name"] for row in clusters())
-        raise LookupError(f"There is no cluster '{name}'. There is: {known}.") from None
-
-
-def _ordinal(number: int) -> str:
-    teen = 11 <= number % 100 <= 13
-    return f"{number}{'th' if teen else {1: 'st', 2: 'nd', 3: 'rd'}.get(number % 10, 'th')}"
 
 
 def _file_id(data: Any) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from perijove_kernels.connection import shared_client
 
 MAX_SHOWN = 1000
+_COMMAND_CHARACTERS = 60
 
 
 class Listing(Sequence[dict[str, Any]]):
@@ -67,38 +68,43 @@ def files() -> Listing:
 
 
 def jobs() -> Listing:
-    """The fine-tuning jobs, newest first, with why one waits and its place in the queue (1 is next)."""
-    rows = []
-    for job in islice(shared_client().fine_tuning.jobs.list(), MAX_SHOWN):
-        extra = job.model_extra or {}
-        rows.append(
-            {
-                "id": job.id,
-                "base": job.model,
-                "state": extra.get("state") or job.status,
-                "reason": extra.get("state_reason"),
-                "place": extra.get("queue_position"),
-                "cluster": extra.get("cluster"),
-                "result": job.fine_tuned_model,
-                "created": job.created_at,
-            }
-        )
-    return Listing("Fine-tuning jobs", _aged(rows))
+    """The jobs of both kinds, newest first, with why one waits and its place in the queue (1 is next)."""
+    tunes = islice(_every("/fine_tuning/jobs"), MAX_SHOWN)
+    rows = [_job_row(job, job["model"], job["fine_tuned_model"]) for job in tunes]
+    for job in islice(_every("/batch_jobs"), MAX_SHOWN):
+        done = f"{job['completed']} of {job['completions']} done" if job["completions"] > 1 else None
+        rows.append(_job_row(job, job["name"] or " ".join(job["command"])[:_COMMAND_CHARACTERS], done))
+    rows.sort(key=lambda row: int(row["created"]), reverse=True)
+    return Listing("Jobs", _aged(rows[:MAX_SHOWN]))
+
+
+def _job_row(job: dict[str, Any], what: str, result: str | None) -> dict[str, Any]:
+    return {
+        "id": job["id"],
+        "what": what,
+        "state": job["state"],
+        "reason": job["state_reason"],
+        "place": job["queue_position"],
+        "cluster": job["cluster"],
+        "result": result,
+        "created": job["created_at"],
+    }
 
 
 def clusters() -> Listing:
     """The places where jobs run, this platform's own machine first: how each is, and what of it is free.
 
-    The names are what ``fine_tune(…, on=name)`` takes.
+    The names are what ``fine_tune(…, on=name)`` and ``batch_job(…, on=name)`` take.
     """
-    return Listing("Clusters", [_cluster_row(found) for found in islice(_every_cluster(), MAX_SHOWN)])
+    return Listing("Clusters", [_cluster_row(found) for found in islice(_every("/clusters"), MAX_SHOWN)])
 
 
-def _every_cluster() -> Iterator[dict[str, Any]]:
+def _every(path: str) -> Iterator[dict[str, Any]]:
+    """The items of one of the API's lists, page by page."""
     after: str | None = None
     while True:
         query = {"limit": 100} if after is None else {"limit": 100, "after": after}
-        page: Any = shared_client().get("/clusters", cast_to=object, options={"params": query})
+        page: Any = shared_client().get(path, cast_to=object, options={"params": query})
         yield from page["data"]
         after = page.get("last_id")
         if not page["has_more"] or after is None:

@@ -39,8 +39,10 @@ def created() -> Listing:
 def clean_up() -> Listing:
     """Delete everything of `created()`, newest first. Returns what was deleted; what is gone already is skipped.
 
-    A fine-tuning job keeps its record (the API has no deletion for it); one that still runs is cancelled.
+    A job keeps its record (the API has no deletion for it); one that still runs is cancelled.
     """
+    from perijove_kernels.batch_jobs import end_batch_job  # it remembers its jobs here
+
     client = shared_client()
     deleted = []
     for made in reversed(list(_made.values())):
@@ -55,6 +57,8 @@ def clean_up() -> Listing:
                 case "fine_tuning.job":
                     if client.fine_tuning.jobs.retrieve(made.id).status not in ("succeeded", "failed", "cancelled"):
                         client.fine_tuning.jobs.cancel(made.id)
+                case "batch_job":
+                    end_batch_job(made.id)
         except NotFoundError:
             pass
         forget(made.id)

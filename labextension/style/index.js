@@ -1,10 +1,2 @@
 import './core.css';
 import './sidebar.css';
-import './models.css';
-import './files.css';
-import './plot.css';
-import './jobs.css';
-import './log.css';
-import './vectorstores.css';
-import './clusters.css';
-import './chat.css';

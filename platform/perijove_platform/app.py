@@ -8,6 +8,8 @@ from typing import Protocol
 from fastapi import FastAPI
 
 from perijove_platform import __version__, errors
+from perijove_platform.batch_jobs import routes as batch_jobs_routes
+from perijove_platform.batch_jobs.service import BatchJobsService
 from perijove_platform.bridges import FilesForJobs, FilesForVectorStores, ModelsForEmbeddings, SearchForInference
 from perijove_platform.clusters import routes as clusters_routes
 from perijove_platform.clusters.registry import ClusterRegistry, RegisteredCluster
@@ -22,6 +24,8 @@ from perijove_platform.files import upload_routes
 from perijove_platform.files.housekeeping import FilesHousekeeper
 from perijove_platform.files.service import FilesService
 from perijove_platform.files.uploads import UploadsService
+from perijove_platform.fine_tuning import routes as fine_tuning_routes
+from perijove_platform.fine_tuning.service import FineTuningService
 from perijove_platform.idempotency import IdempotencyMiddleware
 from perijove_platform.inference import response_routes
 from perijove_platform.inference import routes as inference_routes
@@ -29,10 +33,9 @@ from perijove_platform.inference.admission import Admission
 from perijove_platform.inference.responses import ResponsesService
 from perijove_platform.inference.router import Router
 from perijove_platform.inference.service import InferenceService
-from perijove_platform.jobs import routes as jobs_routes
 from perijove_platform.jobs import run_routes
+from perijove_platform.jobs.lifecycle import JobLifecycle
 from perijove_platform.jobs.run_service import JobRunsService
-from perijove_platform.jobs.service import JobsService
 from perijove_platform.models import routes as models_routes
 from perijove_platform.models.service import ModelsService
 from perijove_platform.objects import routes as objects_routes
@@ -42,6 +45,7 @@ from perijove_platform.runtimes.kubernetes.cluster import ClusterServices, Kuber
 from perijove_platform.runtimes.kubernetes.job_manifests import PodSettings
 from perijove_platform.runtimes.local.cluster import LocalCluster, local_supervisor
 from perijove_platform.runtimes.local.jobs import LocalJobs
+from perijove_platform.sessions import refusals
 from perijove_platform.sessions import routes as sessions_routes
 from perijove_platform.sessions.audit import Bounds
 from perijove_platform.sessions.service import SessionsService
@@ -62,7 +66,8 @@ ROUTES = (
     models_routes,
     files_routes,
     upload_routes,
-    jobs_routes,
+    fine_tuning_routes,
+    batch_jobs_routes,
     run_routes,
     objects_routes,
     vector_stores_routes,
@@ -94,6 +99,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     app.state.settings = settings or Settings()
     errors.install(app)
+    refusals.install(app)
     app.add_middleware(IdempotencyMiddleware)
     app.add_middleware(RequestIdMiddleware)
     for routes in ROUTES:
@@ -120,21 +126,37 @@ def _connected(app: FastAPI, registered: RegisteredCluster) -> KubernetesCluster
     state, settings = app.state, app.state.settings
     services = ClusterServices(
         runs=state.job_runs,
-        wish_of=state.jobs.wish_of,
+        wish_of=state.job_lifecycle.wish_of,
         quota_of=partial(state.clusters.quota_of, registered.id),
         record=partial(state.clusters.record_status, registered.id),
     )
-    pods = PodSettings(images={"trainer": settings.trainer_image})
-    return tunnelled(registered, state.sessions.tunnels, services, pods, settings.jobs_dir)
+    pods = PodSettings(
+        images={"trainer": settings.trainer_image},
+        runner_image=settings.runner_image or settings.trainer_image,
+        cpus=settings.trainer_cpus,
+        memory_bytes=settings.trainer_memory_bytes,
+        volumes=settings.trainer_volumes,
+        environment=settings.trainer_environment,
+    )
+    return tunnelled(
+        registered,
+        state.sessions.tunnels,
+        services,
+        pods,
+        settings.jobs_dir,
+        start_seconds=settings.job_start_seconds,
+    )
 
 
 def _services(app: FastAPI, settings: Settings, database: Database) -> list[Background]:
     """Every service, in the order of starting: each after what it builds on. Routes find theirs in `app.state`."""
     state = app.state
     events = EventBus(database, keep=settings.outbox_rows)
-    users = UsersService(database, events, key_file=settings.api_key_file)
+    users = UsersService(database, events, key_file=settings.api_key_file, local_id=settings.local_id)
     objects = open_store(settings)
-    job_runs = JobRunsService(database, objects, public_url=settings.public_url, jobs_dir=settings.jobs_dir)
+    job_runs = JobRunsService(
+        database, objects, public_url=settings.public_url, jobs_dir=settings.jobs_dir, ca=settings.tls_ca
+    )
     supervisor = local_supervisor(settings)
     cluster = LocalCluster(settings, supervisor, LocalJobs(settings, objects, supervisor))
     models = ModelsService(database, events, cluster.serving, settings, owner=users.local_caller)
@@ -153,14 +175,8 @@ def _services(app: FastAPI, settings: Settings, database: Database) -> list[Back
         max_part_bytes=settings.max_upload_part_bytes,
     )
     registry = ClusterRegistry(database, events, [cluster], lambda registered: _connected(app, registered))
-    jobs = JobsService(
-        database,
-        events,
-        registry,
-        models,
-        FilesForJobs(files),
-        max_queued=settings.max_queued_jobs,
-    )
+    lifecycle = JobLifecycle(database, events, registry, max_queued=settings.max_queued_jobs)
+    files_for_jobs = FilesForJobs(files)
     wordllama = WordLlamaEmbedder()
     vector_stores = VectorStoresService(
         database,
@@ -182,15 +198,19 @@ def _services(app: FastAPI, settings: Settings, database: Database) -> list[Back
     state.database, state.events, state.cluster = database, events, cluster
     state.users = state.authenticator = users
     state.objects, state.job_runs = objects, job_runs
-    state.models, state.files, state.uploads, state.jobs = models, files, uploads, jobs
+    state.models, state.files, state.uploads, state.job_lifecycle = models, files, uploads, lifecycle
+    state.fine_tuning = FineTuningService(database, lifecycle, models, files_for_jobs)
+    state.batch_jobs = BatchJobsService(lifecycle, files_for_jobs)
     state.vector_stores, state.usage, state.inference = vector_stores, usage, inference
     state.responses = ResponsesService(database, inference, SearchForInference(vector_stores))
-    clusters = state.clusters = ClustersService(database, events, [cluster], users, jobs)
+    clusters = state.clusters = ClustersService(database, events, [cluster], users, lifecycle)
     sessions = state.sessions = SessionsService(
         database,
         events,
         clusters,
+        users,
         replica_url=settings.replica_url,
+        ca=settings.tls_ca,
         audit_bounds=Bounds(records=settings.audit_records, days=settings.audit_days),
     )
     housekeeper = FilesHousekeeper(database, objects, files, uploads)
@@ -206,7 +226,7 @@ def _services(app: FastAPI, settings: Settings, database: Database) -> list[Back
         usage,
         models,
         housekeeper,
-        jobs,
+        lifecycle,
         vector_stores,
         inference,
     ]

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from perijove_platform.embeddings import EmbeddingModels
 from perijove_platform.errors import BadRequest, NotFound
 from perijove_platform.files.service import FilesService, object_key
+from perijove_platform.fine_tuning.sources import LineError, TrainingFile
 from perijove_platform.inference.catalog import Passage
-from perijove_platform.jobs.sources import LineError, TrainingFile
 from perijove_platform.models.service import ModelsService
 from perijove_platform.rbac import SCOPES, Caller
 from perijove_platform.runtimes.base import ModelSpec
@@ -20,7 +20,7 @@ from perijove_platform.vector_stores.sources import SourceFile
 
 
 class FilesForJobs:
-    """`jobs.sources.TrainingFiles` by the files manager."""
+    """`fine_tuning.sources.TrainingFiles` and `batch_jobs.sources.InputFiles` by the files manager."""
 
     def __init__(self, files: FilesService) -> None:
         self._files = files
@@ -35,6 +35,9 @@ class FilesForJobs:
             errors=[LineError(error.line, error.message) for error in validation.errors],
             examples=validation.examples,
         )
+
+    async def key_of(self, caller: Caller, file_id: str) -> str:
+        return object_key(caller.project_id, (await self._files.get(caller.project_id, file_id)).id)
 
     async def add_result(self, caller: Caller, *, file_id: str, filename: str, path: Path) -> None:
         await self._files.create_from_path(

@@ -14,6 +14,8 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 _BUSY_SECONDS = 30
+# Any constant that names no other lock: this one lets one replica migrate at a time.
+_MIGRATION_LOCK = 7_264_108
 
 
 def now() -> int:
@@ -84,10 +86,13 @@ class Database:
                 yield session
 
     async def migrate(self) -> None:
-        """Bring the schema to the newest version."""
+        """Bring the schema to the newest version. Those who do so at the same time do it one after the other."""
         if self._sqlite and self.engine.url.database:
             Path(self.engine.url.database).parent.mkdir(parents=True, exist_ok=True)
-        async with self.engine.begin() as connection:
+        async with self.engine.execution_options(immediate=True).begin() as connection:
+            if not self._sqlite:
+                # Held until the commit: whoever waited here finds the schema that the other one has made.
+                await connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_MIGRATION_LOCK)))
             await connection.run_sync(_upgrade)
 
     async def close(self) -> None:

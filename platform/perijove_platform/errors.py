@@ -72,6 +72,13 @@ class Forbidden(ApiError):
 
 
 class NotFound(ApiError):
+    """What is not there, and what is another project's: the answer is the same.
+
+    Attributes:
+        place: the cluster that has what is another project's; who asked for it is written to the audit log.
+    """
+
+    place: str | None = None
     status = 404
     type = "invalid_request_error"
     default_code = "not_found"

@@ -1,7 +1,7 @@
 """Configuration: environment variables with the prefix ``PERIJOVE_``, and the layout of the data directory."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -10,6 +10,8 @@ from perijove_platform.discovery import cache_dir, default_data_dir
 
 MIB = 1024 * 1024
 GIB = 1024 * MIB
+ClaimName = Annotated[str, Field(pattern=r"^[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?$")]
+MountPath = Annotated[str, Field(pattern=r"^(/[A-Za-z0-9_.-]+)+$")]
 
 
 class Settings(BaseSettings):
@@ -20,6 +22,9 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=default_data_dir)
     cache_dir: Path = Field(default_factory=cache_dir)
 
+    local_id: str = Field(default="local", pattern=r"^[a-z0-9]([-a-z0-9]{0,28}[a-z0-9])?$")
+    """Ends the ids of the platform's own organization, project and user (``proj-local``). Platforms that share a
+    cluster need different ones: a project's namespace is named after it."""
     database_url: SecretStr | None = None
     """``postgresql://user:password@host/name``; without it, SQLite in the data directory."""
     objects_url: str | None = None
@@ -54,8 +59,20 @@ class Settings(BaseSettings):
     max_running_jobs: int = 1
     max_queued_jobs: int = 1000
     job_memory_bytes: int | None = None
+    job_start_seconds: float = Field(default=900.0, gt=0)
+    """For which a job on a cluster may hold quota while its image cannot be pulled or no node takes its pod."""
     trainer_image: str = "perijove-trainer:0.1.0"
     """What fine-tunes on clusters run in; made from ``deploy/images/trainer``."""
+    runner_image: str | None = None
+    """What fetches the files of batch jobs on clusters; the trainer's image, or only its stage ``runner``."""
+    trainer_cpus: float = Field(default=1.0, gt=0)
+    trainer_memory_bytes: int = Field(default=4 * GIB, gt=0)
+    """What each of their pods asks for."""
+    trainer_volumes: dict[ClaimName, MountPath] = Field(default_factory=dict)
+    """Claims of volumes that they mount read-only, and where, as JSON: ``{"models": "/opt/models"}``. A job of a
+    project whose namespace has no such claim waits for it."""
+    trainer_environment: dict[str, str] = Field(default_factory=dict)
+    """Variables that they get, as JSON; nothing secret."""
 
     indexing_workers: int = 1
 
@@ -64,6 +81,9 @@ class Settings(BaseSettings):
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     """PEM files, to answer https without a proxy in front; kubectl sends no credential otherwise."""
+    tls_ca: Path | None = None
+    """PEM file of certificates that pods have to believe besides the public ones: those that have signed the platform's
+    own, or the object store's."""
     audit_records: int = Field(default=100_000, ge=1)
     """Kept of each project, for `audit_days` at most."""
     audit_days: int = Field(default=90, ge=1)

@@ -10,11 +10,13 @@ from perijove_platform import __version__
 
 if TYPE_CHECKING:
     from perijove_kernels import (
+        BatchJob,
         FineTune,
         Listing,
         SearchResults,
         VectorStore,
         async_client,
+        batch_job,
         clean_up,
         client,
         clusters,
@@ -32,12 +34,14 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "BatchJob",
     "FineTune",
     "Listing",
     "SearchResults",
     "VectorStore",
     "__version__",
     "async_client",
+    "batch_job",
     "clean_up",
     "client",
     "clusters",

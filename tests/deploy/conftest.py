@@ -2,18 +2,18 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from programs import program
 
 CHART = Path(__file__).parents[2] / "deploy" / "charts" / "perijove-agent"
 VALUES = Path(__file__).parent / "values"
-PROGRAMS = Path(__file__).parents[1] / "cluster" / "programs.py"
-BUILD_SECONDS = 900
+# Helm is built by the first test here, where it has not been.
+SECONDS = 900
 KUBERNETES = "1.34.4"
 """For what helm renders without a cluster; what it assumes itself depends on how it was built."""
 NAMESPACE = "perijove-agent-test"
@@ -27,29 +27,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.parent == Path(__file__).parent:
             item.add_marker(pytest.mark.cluster)
-            item.add_marker(pytest.mark.timeout(BUILD_SECONDS + 60))
+            item.add_marker(pytest.mark.timeout(SECONDS))
 
 
 @pytest.fixture(scope="session")
-def program() -> Callable[[str], str]:
-    """The path of a program of the test bed, built where it has not been."""
+def helm(tmp_path_factory: pytest.TempPathFactory) -> Helm:
+    """Runs helm with folders of its own, so that the user's configuration changes nothing.
 
-    def built(name: str) -> str:
-        done = subprocess.run([sys.executable, PROGRAMS, name], capture_output=True, text=True, timeout=BUILD_SECONDS)
-        if done.returncode != 0:
-            pytest.skip(f"{name} cannot be built: {' '.join(done.stderr.split())[-300:]}")
-        return done.stdout.split()[-1]
-
-    return built
-
-
-@pytest.fixture(scope="session")
-def helm(program: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Helm:
-    """Runs helm with folders of its own, so that the user's configuration changes nothing."""
+    Only what is told ``--kubeconfig`` knows a cluster.
+    """
     helm_program = program("helm")
     home = tmp_path_factory.mktemp("helm")
     folders = {f"HELM_{name}_HOME": str(home / name.lower()) for name in ("CACHE", "CONFIG", "DATA")}
-    environment = {**os.environ, **folders, "KUBECONFIG": os.environ.get("PERIJOVE_TEST_KUBECONFIG", "/dev/null")}
+    environment = {**os.environ, **folders, "KUBECONFIG": os.devnull}
 
     def run(*arguments: str, values: dict[str, Any] | None = None) -> "subprocess.CompletedProcess[str]":
         given = ["--values", "-"] if values is not None else []

@@ -1,17 +1,17 @@
 """The chart on a real API server: what it accepts, what the agent's account may then do, and what an upgrade leaves.
 
-The agent itself does not run here (`replicas: 0`); `tests/cluster` has it.
+The agent itself does not run here (`replicas: 0`); in `test_upgrade.py` it does.
 """
 
 import base64
 import json
-import os
 import secrets
 import ssl
 import subprocess
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ import httpx
 import pytest
 import yaml
 from perijove_platform.runtimes.kubernetes import manifests
+from programs import program
+from real_cluster import Cluster
 
 CHART = Path(__file__).parents[2] / "deploy" / "charts" / "perijove-agent"
 POLICY_SECONDS = 30
@@ -56,11 +58,14 @@ class Kubectl:
 
 
 @pytest.fixture(scope="module")
-def kubectl(program: Callable[[str], str]) -> Kubectl:
-    kubeconfig = os.environ.get("PERIJOVE_TEST_KUBECONFIG")
-    if not kubeconfig:
-        pytest.skip("PERIJOVE_TEST_KUBECONFIG names no cluster")
-    return Kubectl(program("kubectl"), kubeconfig)
+def kubectl(cluster: Cluster) -> Kubectl:
+    return Kubectl(str(program("kubectl")), str(cluster.kubeconfig))
+
+
+@pytest.fixture(scope="module")
+def helm_there(helm: Callable[..., Done], kubectl: Kubectl) -> Callable[..., Done]:
+    """Helm, as the administrator of that cluster."""
+    return partial(helm, "--kubeconfig", kubectl.kubeconfig)
 
 
 @dataclass(frozen=True)
@@ -82,7 +87,7 @@ class Release:
 
 
 @pytest.fixture(scope="module")
-def release(kubectl: Kubectl, helm: Callable[..., Done]) -> Iterator[Release]:
+def release(kubectl: Kubectl, helm_there: Callable[..., Done]) -> Iterator[Release]:
     name = f"chart-{secrets.token_hex(4)}"
     exists = kubectl("get", "clusterrole", "perijove-project-member").returncode == 0
     values = {
@@ -94,14 +99,13 @@ def release(kubectl: Kubectl, helm: Callable[..., Done]) -> Iterator[Release]:
     }
     release = Release(name, name, values)
     kubectl.must("create", "-f", "-", given=namespace(name, RESTRICTED))
-    kubectl("create", "serviceaccount", "default", "-n", name)  # where its controller has not been yet, or is not
     try:
-        done = helm("install", name, str(CHART), "--namespace", name, values=values)
+        done = helm_there("install", name, str(CHART), "--namespace", name, values=values)
         assert done.returncode == 0, done.stderr
         eventually(lambda: refuses_jobs(kubectl, release), "the admission policy refuses nothing")
         yield release
     finally:
-        helm("uninstall", name, "--namespace", name, "--wait")
+        helm_there("uninstall", name, "--namespace", name, "--wait")
         kubectl("delete", "namespace", name, release.project, "--ignore-not-found", "--wait=false")
 
 
@@ -242,9 +246,6 @@ def test_agent_binds_nothing_else(
 
 def test_policies_fit_the_kinds_that_they_concern(kubectl: Kubectl, release: Release) -> None:
     """Kubernetes has checked their fields against the schemas, and warns of none."""
-    # Its controller makes this account in every namespace.
-    if kubectl("get", "serviceaccount", "default", "-n", "default").returncode != 0:
-        pytest.skip("the cluster has no controllers, which would check them")
     for name in (f"{release.name}-{release.name}", f"{release.name}-{release.name}-bindings"):
 
         def checked(name: str = name) -> bool:
@@ -277,17 +278,14 @@ def test_agent_may_not(kubectl: Kubectl, release: Release, project: str, asked: 
     assert done.stdout.strip() == "no", done.stderr
 
 
-@pytest.fixture
-def kueue(kubectl: Kubectl) -> None:
-    if kubectl("get", "crd", "clusterqueues.kueue.x-k8s.io").returncode != 0:
-        pytest.skip("the cluster has no Kueue")
-
-
-@pytest.mark.usefixtures("kueue")
 def test_agent_makes_the_queues_of_a_project(kubectl: Kubectl, release: Release, project: str) -> None:
     flavor = manifests.Flavor(name=f"perijove-{release.name}", resources=("cpu", "memory"))
     share = manifests.QueueShare(
-        name=manifests.cluster_queue_name(release.name), nominal={}, cohort=None, project_id=release.name
+        name=manifests.cluster_queue_name(release.name),
+        organization_id="org-chart",
+        nominal={},
+        cohort=None,
+        project_id=release.name,
     )
     made = [
         manifests.resource_flavor(flavor),
@@ -303,7 +301,6 @@ def test_agent_makes_the_queues_of_a_project(kubectl: Kubectl, release: Release,
         kubectl("delete", "--wait=false", "--ignore-not-found", "-f", "-", given=made)
 
 
-@pytest.mark.usefixtures("kueue")
 @pytest.mark.parametrize(
     ("kind", "rest"), [("ClusterQueue", {"spec": {}}), ("ResourceFlavor", {}), ("WorkloadPriorityClass", {"value": 1})]
 )
@@ -369,7 +366,7 @@ def test_members_have_their_namespace_only(kubectl: Kubectl, release: Release, p
         assert status("/api/v1/pods", {**person, "Impersonate-Extra-Scopes": "all"}) == 403
 
 
-def test_upgrade_keeps_the_credential(kubectl: Kubectl, helm: Callable[..., Done], release: Release) -> None:
+def test_upgrade_keeps_the_credential(kubectl: Kubectl, helm_there: Callable[..., Done], release: Release) -> None:
     def get(kind: str, name: str) -> Object:
         return json.loads(kubectl.must("get", kind, name, "-n", release.namespace, "-o", "json"))
 
@@ -377,7 +374,9 @@ def test_upgrade_keeps_the_credential(kubectl: Kubectl, helm: Callable[..., Done
     assert kubectl.apply(secret(name, release.namespace), release.account).returncode == 0
     before = get("deployment", release.name)["metadata"]["generation"]
     values = {key: value for key, value in release.values.items() if key != "registration"}
-    done = helm("upgrade", release.name, str(CHART), "-n", release.namespace, values={**values, "logLevel": "debug"})
+    done = helm_there(
+        "upgrade", release.name, str(CHART), "-n", release.namespace, values={**values, "logLevel": "debug"}
+    )
     assert done.returncode == 0, done.stderr
     assert get("secret", name)["data"] == {"token": base64.b64encode(b"t").decode()}
     assert get("deployment", release.name)["metadata"]["generation"] == before + 1

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from perijove_platform.runtimes.kubernetes import objects as kubernetes
+from perijove_platform.runtimes.kubernetes.capacity import KUEUE_DEPLOYMENT
 
 PAGE = Path(__file__).parents[2] / "docs" / "operators" / "agent-chart.md"
 TABLES = {
@@ -80,9 +81,10 @@ def used() -> set[Right]:
     """What the code of `runtimes/kubernetes` asks of the kinds that it names."""
     text = "".join(file.read_text() for file in sorted(Path(kubernetes.__file__).parent.glob("*.py")))
     rights = set()
-    for call, kind in re.findall(rf"\b({'|'.join(VERBS)})\(\s*(?:\w*client, )?([A-Z][A-Z_]+)\b", text):
+    for call, kind in re.findall(rf"\b({'|'.join(VERBS)})\(\s*(?:\w*client,\s+)?([A-Z][A-Z_]+)\b", text):
         found = getattr(kubernetes, kind)
-        rights |= {(found.group, found.plural, verb, "") for verb in VERBS[call]}
+        name = KUEUE_DEPLOYMENT if found is kubernetes.DEPLOYMENTS else ""
+        rights |= {(found.group, found.plural, verb, name) for verb in VERBS[call]}
     return rights
 
 

@@ -92,7 +92,7 @@ def blocks(page: str, placeholders: dict[str, str]) -> Iterator[tuple[str, str]]
 
 
 @pytest.mark.timeout(CELL_SECONDS + 300)
-@pytest.mark.parametrize("page", ["notebooks.md", "chat.md", "files.md", "vector-stores.md"])
+@pytest.mark.parametrize("page", ["notebooks.md", "batch-jobs.md", "chat.md", "files.md", "vector-stores.md"])
 def test_the_examples_of_a_page_run(page: str, folder: Path, placeholders: dict[str, str]) -> None:
     found = list(blocks(page, placeholders))
     cells = [nbformat.v4.new_code_cell(code) for language, code in found if language == "python"]

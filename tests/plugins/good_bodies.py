@@ -51,6 +51,21 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
             "stream_options": {"include_usage": True},
         },
     ],
+    "BatchJobCreate": [
+        {
+            "name": "n",
+            "command": ["true"],
+            "environment": {"A": "b"},
+            "files": [{"file_id": "file-x", "path": "a/b"}],
+            "resources": {"cpus": 1.0, "memory_bytes": 1 << 26, "gpus": 0},
+            "completions": 2,
+            "parallelism": 1,
+            "priority": 1,
+            "max_run_seconds": 60,
+            "cluster": "local",
+            "metadata": {"a": "b"},
+        }
+    ],
     "ClusterCreate": [{"name": "gpu-2", "description": "d", "token_expires_in_seconds": 60}],
     "ClusterUpdate": [{"description": "d"}],
     "RegistrationTokenCreate": [{"expires_in_seconds": 60}],
@@ -65,6 +80,8 @@ EXAMPLES: dict[str, list[dict[str, Any]]] = {
             "seed": 1,
             "method": {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 1}}},
             "metadata": {"a": "b"},
+            "priority": 1,
+            "max_run_seconds": 60,
         }
     ],
     "ModelCreate": [

@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import httpx
 import psutil
@@ -152,10 +152,16 @@ class KillablePlatform:
             assert (self.data_dir / "objects" / key).stat().st_size == size
 
 
+class Reachable(Protocol):
+    """A platform that answers now, and after a restart again."""
+
+    client: httpx.Client
+
+
 class EventLog:
     """Everything that the event stream told, over as many connections as it took."""
 
-    def __init__(self, platform: KillablePlatform) -> None:
+    def __init__(self, platform: Reachable) -> None:
         self._platform = platform
         self.seen: list[dict[str, Any]] = []
         self.last_id: str | None = None
@@ -200,7 +206,7 @@ class EventLog:
             return next(line[4:] for line in answer.iter_lines() if line.startswith("id: "))
 
 
-def replay(platform: KillablePlatform, after: int, until: int) -> list[dict[str, Any]]:
+def replay(platform: Reachable, after: int, until: int) -> list[dict[str, Any]]:
     """The events after one id up to another, as a client that was away gets them."""
     events: list[dict[str, Any]] = []
     if after >= until:

@@ -29,34 +29,46 @@ def free_port() -> int:
 
 
 class OwnS3:
-    """A real S3 server, rclone's, that can go away and come back with its content."""
+    """A real S3 server, rclone's, that can go away and come back with its content.
 
-    def __init__(self, folder: Path) -> None:
+    Args:
+        address: of this machine, where it answers at `port`.
+    """
+
+    def __init__(self, folder: Path, *, address: str = "127.0.0.1", port: int | None = None) -> None:
         self.folder = folder
-        self.port = free_port()
+        self.address = address
+        self.port = port or free_port()
         (folder / BUCKET).mkdir(parents=True)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
     def start(self) -> None:
         if self._process is not None:
             return
         rclone = Path(sysconfig.get_path("scripts"), "rclone")
-        address = ["--addr", f"127.0.0.1:{self.port}", "--auth-key", f"{KEY},{SECRET}"]
+        address = ["--addr", f"{self.address}:{self.port}", "--auth-key", f"{KEY},{SECRET}"]
         with self.folder.with_name("rclone.log").open("ab") as log:
             self._process = subprocess.Popen([rclone, "serve", "s3", *address, self.folder], stdout=log, stderr=log)
         eventually(self._answers, seconds=30, what="the start of rclone")
 
     def _answers(self) -> bool:
         with socket.socket() as probe:
-            return probe.connect_ex(("127.0.0.1", self.port)) == 0
+            return probe.connect_ex((self.address, self.port)) == 0
 
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
+            self._process.wait(timeout=10)
+            self._process = None
+
+    def kill(self) -> None:
+        """In the middle of whatever it does."""
+        if self._process is not None:
+            self._process.kill()
             self._process.wait(timeout=10)
             self._process = None
 

@@ -28,6 +28,8 @@ _LOOK_SECONDS = 0.05
 class HandJobs:
     """`base.Jobs` whose pods somebody else starts. The file ``script.json`` is added to each configuration."""
 
+    lasting = True
+
     def __init__(self, folder: Path, runs: JobRuns) -> None:
         self._folder = folder
         self._runs = runs

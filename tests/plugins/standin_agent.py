@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 from perijove_platform.ids import new_id
 from perijove_platform.tunnel import ChannelClosed, Limits, Link, Stream, StreamReset
-from perijove_platform.tunnel.handshake import Hello, KubernetesInfo, Welcome, say_hello
+from perijove_platform.tunnel.handshake import Hello, KubernetesInfo, Welcome, say_hello, told_replicas
 from perijove_platform.tunnel.websocket import ClientChannel, DialFailed, dial
 
 _INFO = KubernetesInfo(version="v1.34.4", namespace="perijove-agent")
@@ -27,6 +27,7 @@ class StandInAgent:
         ended: a reset reason, or ``None`` for a regular end, of each stream.
         welcomes: what the platform said to each dial.
         refusals: statuses and close codes of dials that came to nothing.
+        told_replicas: each list of them that the platform has told later.
     """
 
     def __init__(
@@ -53,6 +54,7 @@ class StandInAgent:
         self.ended: list[str | None] = []
         self.welcomes: list[Welcome] = []
         self.refusals: list[int | None] = []
+        self.told_replicas: list[tuple[str, ...]] = []
         self.resume = True
 
     async def __aenter__(self) -> "StandInAgent":
@@ -104,6 +106,11 @@ class StandInAgent:
         return Link(initiator=False, accept=self._accept, limits=self._limits)
 
     async def _accept(self, stream: Stream, target: Mapping[str, Any]) -> None:
+        if target["kind"] == "replicas":
+            self.told_replicas.append(told_replicas(target))
+            stream.accept({})
+            stream.finish()
+            return
         if "as" not in target:  # the platform's own watches, of objects that the stand-in lacks
             stream.reset("dial_failed", "The stand-in answers people only.")
             return

@@ -16,12 +16,12 @@ def test_a_barrier_is_found(page: Page, axe: str) -> None:
 
 
 def test_empty_sections(page: Page, lab: Lab, shoot: Shoot) -> None:
-    lists = re.compile(r"/v1/(models|files|fine_tuning/jobs|vector_stores)\?")
+    lists = re.compile(r"/v1/(models|files|fine_tuning/jobs|batch_jobs|vector_stores)\?")
     page.route(lists, lambda route: route.fulfill(json={"object": "list", "data": [], "has_more": False}))
     page.goto(lab.url)
     await_lab(page)
     page.locator('.lm-TabBar-tab[data-id="perijove-panel"]').click()
-    for text in ("No models yet", "No files yet", "No fine-tuning jobs", "No vector stores"):
+    for text in ("No models yet", "No files yet", "No jobs", "No vector stores"):
         expect(page.locator("#perijove-panel")).to_contain_text(text)
     shoot(page, "empty-sections")
 

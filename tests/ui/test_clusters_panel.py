@@ -183,7 +183,9 @@ CONNECTED = {
         {"type": "NVIDIA-H100-80GB-HBM3", "resource": "nvidia.com/gpu", "total": 4, "used": 3, "free": 1},
         {"type": "tpu-v5-lite-podslice", "resource": "google.com/tpu", "total": 2, "used": 2, "free": 0},
     ],
-    "components": {"agent": "0.1.0", "kueue": "v0.18.2"},
+    "agents": 2,
+    "agent_versions": ["0.1.0", "0.2.0"],
+    "component_versions": {"agent": "0.1.0, 0.2.0", "kueue": "v0.18.2"},
     "queues": [
         {
             "name": "perijove-proj-local",
@@ -246,6 +248,7 @@ def test_a_connected_cluster_shows_what_it_has(page: Page, lab: Lab, cluster: di
         "64.5 of 96 used, 31.5 free",
         "nvidia.com/gpu 3 of 4",
         "stopped by an administrator",
+        "2 connected, version 0.1.0, 0.2.0",
         "v0.18.2",
     ):
         expect(detail).to_contain_text(text)

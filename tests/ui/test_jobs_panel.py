@@ -1,4 +1,4 @@
-"""The Fine-tuning section with the real trainer: the form, a running job, a notebook's DataFrame."""
+"""Fine-tunes in the Jobs section, with the real trainer: the form, a running job, a notebook's DataFrame."""
 
 import json
 import re
@@ -86,13 +86,15 @@ def test_a_clone_begins_with_the_same_settings(page: Page, lab: Lab) -> None:
     file_id = upload(lab, "clone.jsonl", training_data(PAIRS), "fine-tune")
     hyperparameters = {"n_epochs": 7, "batch_size": 3, "max_steps": 5}
     body = {"model": CHAT_MODEL, "training_file": file_id, "suffix": "cloned", "seed": 9}
+    body |= {"priority": -1, "max_run_seconds": 5_400}
     method = {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}}
     job = call(lab, "/v1/fine_tuning/jobs", body | {"method": method})
     call(lab, f"/v1/fine_tuning/jobs/{job['id']}/cancel", {})
     execute(page, "perijove:clone-job", ids=[job["id"]])
     form = shown(page, ".jp-PerijoveEdit")
     expect(form.get_by_label("Training file", exact=True)).to_have_value(file_id)
-    for label, value in {"Name of the result": "cloned", "Epochs": "7", "Batch size": "3", "Seed": "9"}.items():
+    same = {"Name of the result": "cloned", "Epochs": "7", "Batch size": "3", "Seed": "9"}
+    for label, value in (same | {"Priority": "-1", "Maximum run time": "1 h 30 min"}).items():
         expect(form.get_by_label(label, exact=True)).to_have_value(value)
 
 

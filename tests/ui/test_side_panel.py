@@ -8,7 +8,7 @@ from lab_in_browser import Drop, Lab, Shoot, await_lab
 from playwright.sync_api import Browser, Page, expect
 
 RECOVERY_MS = 30_000
-SECTIONS = ["Models", "Files", "Fine-tuning", "Vector stores", "Clusters"]
+SECTIONS = ["Models", "Files", "Jobs", "Vector stores", "Clusters"]
 
 
 def test_panel_has_its_sections(page: Page, shoot: Shoot) -> None:

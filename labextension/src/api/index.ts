@@ -1,4 +1,5 @@
 export * from './errors';
+export * from './jobs';
 export * from './sse';
 export * from './tokens';
 export * from './types';

@@ -59,7 +59,7 @@ export interface paths {
         put?: never;
         /**
          * Create Api Key
-         * @description A new key; its secret is in this answer and nowhere else.
+         * @description A new key; its secret is in this answer and nowhere else, so a repeated request makes another key.
          */
         post: operations["create_api_key_v1_api_keys_post"];
         delete?: never;
@@ -102,6 +102,150 @@ export interface paths {
         get: operations["list_audit_records_v1_audit_records_get"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/batch_jobs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Batch Jobs
+         * @description The project's batch jobs; `metadata[key]=value` filters.
+         */
+        get: operations["list_batch_jobs_v1_batch_jobs_get"];
+        put?: never;
+        /**
+         * Create Batch Job
+         * @description Queue a command.
+         */
+        post: operations["create_batch_job_v1_batch_jobs_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/batch_jobs/{job_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Batch Job
+         * @description One job.
+         */
+        get: operations["get_batch_job_v1_batch_jobs__job_id__get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/batch_jobs/{job_id}/cancel": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Cancel Batch Job
+         * @description Stop a job for good, within a second.
+         */
+        post: operations["cancel_batch_job_v1_batch_jobs__job_id__cancel_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/batch_jobs/{job_id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List Batch Job Events
+         * @description What happened to the job, newest first.
+         */
+        get: operations["list_batch_job_events_v1_batch_jobs__job_id__events_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/batch_jobs/{job_id}/logs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Get Batch Job Logs
+         * @description What the command wrote, as plain text; with `follow`, until the run ends.
+         */
+        get: operations["get_batch_job_logs_v1_batch_jobs__job_id__logs_get"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/batch_jobs/{job_id}/pause": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Pause Batch Job
+         * @description Stop a job for now; commands that have not ended begin anew when it is resumed.
+         */
+        post: operations["pause_batch_job_v1_batch_jobs__job_id__pause_post"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/batch_jobs/{job_id}/resume": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Resume Batch Job
+         * @description Queue a paused job again.
+         */
+        post: operations["resume_batch_job_v1_batch_jobs__job_id__resume_post"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1542,6 +1686,176 @@ export interface components {
              */
             type: "auto";
         };
+        /**
+         * BatchJob
+         * @description A command on its way. `completed` of `completions` runs have succeeded; values of variables are never told.
+         */
+        BatchJob: {
+            /** Cluster */
+            cluster: string;
+            /** Command */
+            command: string[];
+            /** Completed */
+            completed: number;
+            /** Completions */
+            completions: number;
+            /** Created At */
+            created_at: number;
+            /** Environment Names */
+            environment_names: string[];
+            error: components["schemas"]["JobError"] | null;
+            /** Files */
+            files: components["schemas"]["WireBatchJobFile"][];
+            /** Finished At */
+            finished_at: number | null;
+            /** Id */
+            id: string;
+            /** Image */
+            image: string | null;
+            /** Max Run Seconds */
+            max_run_seconds: number | null;
+            /** Metadata */
+            metadata: {
+                [key: string]: string;
+            };
+            /** Name */
+            name: string | null;
+            /**
+             * Object
+             * @default batch_job
+             * @constant
+             */
+            object: "batch_job";
+            /** Organization Id */
+            organization_id: string;
+            /** Parallelism */
+            parallelism: number;
+            /** Priority */
+            priority: number;
+            /** Queue Position */
+            queue_position: number | null;
+            resources: components["schemas"]["WireBatchJobResources"];
+            /** Started At */
+            started_at: number | null;
+            state: components["schemas"]["JobState"];
+            /** State Reason */
+            state_reason: string | null;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "queued" | "running" | "pausing" | "paused" | "succeeded" | "failed" | "cancelled";
+        };
+        /**
+         * BatchJobCreate
+         * @description What `POST /v1/batch_jobs` takes. `image` is needed on a cluster, and left out on the platform's own machine.
+         */
+        BatchJobCreate: {
+            /**
+             * Cluster
+             * @default local
+             */
+            cluster: string;
+            /** Command */
+            command: string[];
+            /**
+             * Completions
+             * @default 1
+             */
+            completions: number;
+            /** Environment */
+            environment?: {
+                [key: string]: string;
+            };
+            /** Files */
+            files?: components["schemas"]["BatchJobFile"][];
+            /** Image */
+            image?: string | null;
+            /** Max Run Seconds */
+            max_run_seconds?: number | null;
+            /** Metadata */
+            metadata?: {
+                [key: string]: string;
+            };
+            /** Name */
+            name?: string | null;
+            /**
+             * Parallelism
+             * @default 1
+             */
+            parallelism: number;
+            /**
+             * Priority
+             * @description Higher runs first; on a cluster it stops lower ones.
+             * @default 0
+             */
+            priority: number;
+            resources?: components["schemas"]["BatchJobResources"];
+        };
+        /**
+         * BatchJobEvent
+         * @description Something that happened to a job.
+         */
+        BatchJobEvent: {
+            /** Created At */
+            created_at: number;
+            /** Data */
+            data?: null;
+            /** Id */
+            id: string;
+            /** Job Id */
+            job_id: string;
+            /**
+             * Level
+             * @enum {string}
+             */
+            level: "info" | "warn" | "error";
+            /** Message */
+            message: string;
+            /**
+             * Object
+             * @default batch_job.event
+             * @constant
+             */
+            object: "batch_job.event";
+            /**
+             * Type
+             * @default message
+             * @constant
+             */
+            type: "message";
+        };
+        /**
+         * BatchJobFile
+         * @description A file of the project's, and where it lies in the working folder.
+         */
+        BatchJobFile: {
+            /** File Id */
+            file_id: string;
+            /** Path */
+            path: string;
+        };
+        /**
+         * BatchJobResources
+         * @description What each run of the command asks for. Memory is a limit, too; of the processors others may use what is left.
+         */
+        BatchJobResources: {
+            /**
+             * Cpus
+             * @default 1
+             */
+            cpus: number;
+            /**
+             * Gpus
+             * @default 0
+             */
+            gpus: number;
+            /**
+             * Memory Bytes
+             * @default 2147483648
+             */
+            memory_bytes: number;
+        };
         /** Bucket */
         Bucket: {
             /** End Time */
@@ -1704,12 +2018,23 @@ export interface components {
         Cluster: {
             /** Accelerators */
             accelerators?: components["schemas"]["Accelerator"][];
+            /**
+             * Agent Versions
+             * @description Of the agents that are connected, or were when the last one went.
+             */
+            agent_versions?: string[];
+            /**
+             * Agents
+             * @description That are connected now.
+             * @default 0
+             */
+            agents: number;
             capacity?: components["schemas"]["ClusterCapacity"] | null;
             /**
-             * Components
-             * @description Versions by name.
+             * Component Versions
+             * @description By name, as agent and kueue; an empty version is of one that is there and does not tell.
              */
-            components?: {
+            component_versions?: {
                 [key: string]: string;
             };
             /** Created At */
@@ -1804,12 +2129,23 @@ export interface components {
         ClusterCreated: {
             /** Accelerators */
             accelerators?: components["schemas"]["Accelerator"][];
+            /**
+             * Agent Versions
+             * @description Of the agents that are connected, or were when the last one went.
+             */
+            agent_versions?: string[];
+            /**
+             * Agents
+             * @description That are connected now.
+             * @default 0
+             */
+            agents: number;
             capacity?: components["schemas"]["ClusterCapacity"] | null;
             /**
-             * Components
-             * @description Versions by name.
+             * Component Versions
+             * @description By name, as agent and kueue; an empty version is of one that is there and does not tell.
              */
-            components?: {
+            component_versions?: {
                 [key: string]: string;
             };
             /** Created At */
@@ -1866,12 +2202,23 @@ export interface components {
         ClusterDetail: {
             /** Accelerators */
             accelerators?: components["schemas"]["Accelerator"][];
+            /**
+             * Agent Versions
+             * @description Of the agents that are connected, or were when the last one went.
+             */
+            agent_versions?: string[];
+            /**
+             * Agents
+             * @description That are connected now.
+             * @default 0
+             */
+            agents: number;
             capacity?: components["schemas"]["ClusterCapacity"] | null;
             /**
-             * Components
-             * @description Versions by name.
+             * Component Versions
+             * @description By name, as agent and kueue; an empty version is of one that is there and does not tell.
              */
-            components?: {
+            component_versions?: {
                 [key: string]: string;
             };
             /** Created At */
@@ -2262,6 +2609,8 @@ export interface components {
             integrations?: {
                 [key: string]: unknown;
             }[];
+            /** Max Run Seconds */
+            max_run_seconds: number | null;
             /** Metadata */
             metadata: {
                 [key: string]: string;
@@ -2277,7 +2626,9 @@ export interface components {
             object: "fine_tuning.job";
             /** Organization Id */
             organization_id: string;
-            progress: components["schemas"]["perijove_platform__jobs__schemas__Progress"] | null;
+            /** Priority */
+            priority: number;
+            progress: components["schemas"]["perijove_platform__fine_tuning__schemas__Progress"] | null;
             /** Queue Position */
             queue_position: number | null;
             /** Result Files */
@@ -2437,6 +2788,8 @@ export interface components {
             integrations?: {
                 [key: string]: unknown;
             }[] | null;
+            /** Max Run Seconds */
+            max_run_seconds?: number | null;
             /** Metadata */
             metadata?: {
                 [key: string]: string;
@@ -2444,6 +2797,12 @@ export interface components {
             method?: components["schemas"]["Method"] | null;
             /** Model */
             model: string;
+            /**
+             * Priority
+             * @description Higher runs first; on a cluster it stops lower ones.
+             * @default 0
+             */
+            priority: number;
             /** Seed */
             seed?: number | null;
             /** Suffix */
@@ -2789,6 +3148,46 @@ export interface components {
         Page_AuditRecord_: {
             /** Data */
             data: components["schemas"]["AuditRecord"][];
+            /** First Id */
+            first_id?: string | null;
+            /**
+             * Has More
+             * @default false
+             */
+            has_more: boolean;
+            /** Last Id */
+            last_id?: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
+        /** Page[BatchJobEvent] */
+        Page_BatchJobEvent_: {
+            /** Data */
+            data: components["schemas"]["BatchJobEvent"][];
+            /** First Id */
+            first_id?: string | null;
+            /**
+             * Has More
+             * @default false
+             */
+            has_more: boolean;
+            /** Last Id */
+            last_id?: string | null;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object: "list";
+        };
+        /** Page[BatchJob] */
+        Page_BatchJob_: {
+            /** Data */
+            data: components["schemas"]["BatchJob"][];
             /** First Id */
             first_id?: string | null;
             /**
@@ -3866,6 +4265,22 @@ export interface components {
             /** Name */
             name?: string | null;
         };
+        /** WireBatchJobFile */
+        WireBatchJobFile: {
+            /** File Id */
+            file_id: string;
+            /** Path */
+            path: string;
+        };
+        /** WireBatchJobResources */
+        WireBatchJobResources: {
+            /** Cpus */
+            cpus: number;
+            /** Gpus */
+            gpus: number;
+            /** Memory Bytes */
+            memory_bytes: number;
+        };
         /**
          * WireHyperparameters
          * @description The values in use: "auto" until the trainer has decided.
@@ -3917,6 +4332,22 @@ export interface components {
             /** Seconds */
             seconds: number;
         };
+        /**
+         * Progress
+         * @description How far a run is; what is not known yet is null.
+         */
+        perijove_platform__fine_tuning__schemas__Progress: {
+            /** Epoch */
+            epoch?: number | null;
+            /** Eta Seconds */
+            eta_seconds?: number | null;
+            /** Loss */
+            loss?: number | null;
+            /** Step */
+            step?: number | null;
+            /** Total Steps */
+            total_steps?: number | null;
+        };
         /** NamedToolChoice */
         perijove_platform__inference__response_schemas__NamedToolChoice: {
             /** Name */
@@ -3935,22 +4366,6 @@ export interface components {
              * @constant
              */
             type: "function";
-        };
-        /**
-         * Progress
-         * @description How far a run is; what is not known yet is null.
-         */
-        perijove_platform__jobs__schemas__Progress: {
-            /** Epoch */
-            epoch?: number | null;
-            /** Eta Seconds */
-            eta_seconds?: number | null;
-            /** Loss */
-            loss?: number | null;
-            /** Step */
-            step?: number | null;
-            /** Total Steps */
-            total_steps?: number | null;
         };
         /**
          * Progress
@@ -4195,6 +4610,272 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Page_AuditRecord_"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    list_batch_jobs_v1_batch_jobs_get: {
+        parameters: {
+            query?: {
+                /** @description The id after which the page starts. */
+                after?: string | null;
+                /** @description The id before which the page ends. */
+                before?: string | null;
+                limit?: number;
+                /** @description By creation; newest first by default. */
+                order?: "asc" | "desc";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_BatchJob_"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    create_batch_job_v1_batch_jobs_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["BatchJobCreate"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchJob"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    get_batch_job_v1_batch_jobs__job_id__get: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchJob"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    cancel_batch_job_v1_batch_jobs__job_id__cancel_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchJob"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    list_batch_job_events_v1_batch_jobs__job_id__events_get: {
+        parameters: {
+            query?: {
+                /** @description The id after which the page starts. */
+                after?: string | null;
+                /** @description The id before which the page ends. */
+                before?: string | null;
+                limit?: number;
+                /** @description By creation; newest first by default. */
+                order?: "asc" | "desc";
+            };
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Page_BatchJobEvent_"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    get_batch_job_logs_v1_batch_jobs__job_id__logs_get: {
+        parameters: {
+            query?: {
+                follow?: boolean;
+                tail?: number | null;
+                tail_bytes?: number | null;
+            };
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    pause_batch_job_v1_batch_jobs__job_id__pause_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchJob"];
+                };
+            };
+            /** @description Validation Error */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["HTTPValidationError"];
+                };
+            };
+        };
+    };
+    resume_batch_job_v1_batch_jobs__job_id__resume_post: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                job_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["BatchJob"];
                 };
             };
             /** @description Validation Error */

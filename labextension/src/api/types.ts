@@ -1,3 +1,4 @@
+import { JobObject } from './jobs';
 import type { components } from './schema';
 
 type Schemas = components['schemas'];
@@ -58,8 +59,14 @@ export type IClusterQueue = Answered<Schemas['Queue']>;
 export type IQuota = Answered<Schemas['Quota']>;
 export type IRegistrationToken = Answered<Schemas['RegistrationToken']>;
 
-/** A fine-tuning job, as far as the shared parts of the panels need it. */
-export type IJobSummary = Pick<Answered<Schemas['FineTuningJob']>, 'id' | 'object' | 'state'>;
+/** A command that the platform runs to its end. */
+export type IBatchJob = Answered<Schemas['BatchJob']>;
+export type IBatchJobCreate = Schemas['BatchJobCreate'];
+
+/** A job of any kind, as far as the shared parts of the panels need it. */
+export type IJobSummary = Pick<Answered<Schemas['FineTuningJob']>, 'id' | 'state'> & {
+  readonly object: JobObject;
+};
 
 /** How the platform is, as the server extension sees it. */
 export interface IPlatformStatus {

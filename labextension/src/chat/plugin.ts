@@ -8,11 +8,9 @@ import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { UUID } from '@lumino/coreutils';
 
 import { IPerijoveClient } from '../api';
-import { IDetailRegistry, NotebookWriter, perijoveIcon } from '../core';
+import { CHAT, IDetailRegistry, NotebookWriter, perijoveIcon } from '../core';
 import { ChatStorage } from './storage';
 import type { IChatStart } from './widget';
-
-export const CHAT = 'perijove:chat';
 
 /** The kind of tab of a conversation. */
 const KIND = 'chat';

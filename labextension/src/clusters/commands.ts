@@ -1,125 +1,79 @@
 import { Dialog, showDialog } from '@jupyterlab/apputils';
-import { TranslationBundle } from '@jupyterlab/translation';
-import {
-  addIcon,
-  copyIcon,
-  deleteIcon,
-  launchIcon,
-  redoIcon,
-  refreshIcon,
-  stopIcon
-} from '@jupyterlab/ui-components';
-import { CommandRegistry } from '@lumino/commands';
-import { ReadonlyPartialJSONObject } from '@lumino/coreutils';
+import { addIcon, copyIcon, redoIcon, stopIcon } from '@jupyterlab/ui-components';
 
 import { ApiError, ICluster, IPerijoveClient } from '../api';
-import {
-  argIds,
-  attempt,
-  confirmDelete,
-  copyText,
-  IDetailRegistry,
-  IPerijovePreferences,
-  ObjectListModel,
-  ROWS_SCHEMA
-} from '../core';
+import { copyText, IRowsContext, NO_ARGUMENTS, RowCommands } from '../core';
 import { ClustersApi } from './api';
 import * as ids from './ids';
 import { kubeconfigCommand } from './joining';
 
 /** What the commands of clusters work with. */
-export interface IClusterContext {
-  readonly commands: CommandRegistry;
+export interface IClusterContext extends IRowsContext<ICluster> {
   readonly client: IPerijoveClient;
-  readonly model: ObjectListModel<ICluster>;
   readonly api: ClustersApi;
-  readonly details: IDetailRegistry;
-  readonly preferences: IPerijovePreferences;
-  readonly trans: TranslationBundle;
 }
 
 /** The commands of clusters. With `ids` they act on those clusters, else on the selected ones. */
 export function addClusterCommands(context: IClusterContext): void {
-  addCreating(context);
-  addOpening(context);
-  addAccess(context);
-  addDeleting(context);
-}
-
-function addCreating(context: IClusterContext): void {
-  const { commands, model, trans } = context;
-  const none = { args: { type: 'object', properties: {} } } as const;
+  const { commands, trans } = context;
+  const rows = new RowCommands(ids.CLUSTER_KIND, context);
   commands.addCommand(ids.REGISTER_CLUSTER, {
     label: trans.__('Register a cluster…'),
     caption: trans.__('Let jobs run on a Kubernetes cluster'),
     icon: addIcon,
-    describedBy: none,
-    execute: async () => (await import('./dialogs')).registerCluster(context)
+    describedBy: NO_ARGUMENTS,
+    execute: async () => (await dialogs()).registerCluster(context)
   });
-  commands.addCommand(ids.REFRESH_CLUSTERS, {
-    label: trans.__('Refresh the clusters'),
-    icon: refreshIcon,
-    describedBy: none,
-    execute: () => model.reload()
-  });
+  rows.addRefresh(ids.REFRESH_CLUSTERS, trans.__('Refresh the clusters'));
+  rows.addOpen(ids.OPEN_CLUSTER, trans.__('Open'));
+  addAccess(context, rows);
+  addDeleting(context, rows);
 }
 
-function addOpening(context: IClusterContext): void {
-  const { commands, details, model, trans } = context;
-  const chosen = (args: ReadonlyPartialJSONObject): readonly string[] =>
-    argIds(args) ?? model.selected.map(cluster => cluster.id);
-  commands.addCommand(ids.OPEN_CLUSTER, {
-    label: trans.__('Open'),
-    icon: launchIcon,
-    describedBy: { args: ROWS_SCHEMA },
-    isEnabled: args => chosen(args).length > 0,
-    execute: async args => {
-      for (const id of chosen(args)) {
-        await details.open(ids.CLUSTER_KIND, id);
-      }
-    }
-  });
-  commands.addCommand(ids.COPY_KUBECONFIG, {
+function addAccess(context: IClusterContext, rows: RowCommands<ICluster>): void {
+  const { api, model, trans } = context;
+  rows.add(ids.COPY_KUBECONFIG, {
     label: trans.__('Copy the kubeconfig command'),
     caption: trans.__('Copy the command that lets kubectl reach the cluster through the platform'),
     icon: copyIcon,
-    describedBy: { args: ROWS_SCHEMA },
-    isEnabled: args => registered(context, args).length === 1,
-    execute: args => copyText(kubeconfigCommand(registered(context, args)[0].name), trans)
+    single: true,
+    fits: registered,
+    execute: ([id]) => copyText(kubeconfigCommand(model.find(id)?.name ?? id), trans)
   });
-}
-
-function addAccess(context: IClusterContext): void {
-  const { commands, trans } = context;
-  commands.addCommand(ids.ROTATE_TOKEN, {
+  rows.add(ids.ROTATE_TOKEN, {
     label: trans.__('New registration token…'),
     caption: trans.__('Make a token by which an agent joins the cluster'),
     icon: redoIcon,
-    describedBy: { args: ROWS_SCHEMA },
-    isEnabled: args => registered(context, args).length === 1,
-    execute: async args => {
-      const [cluster] = registered(context, args);
-      await (await import('./dialogs')).rotateToken(context, cluster);
+    single: true,
+    fits: registered,
+    execute: async ([id]) => {
+      const cluster = model.find(id);
+      if (cluster) {
+        await (await dialogs()).rotateToken(context, cluster);
+      }
     }
   });
-  commands.addCommand(ids.REVOKE_CLUSTER, {
+  rows.add(ids.REVOKE_CLUSTER, {
     label: trans.__('Revoke the agent’s access…'),
     icon: stopIcon,
-    describedBy: { args: ROWS_SCHEMA },
-    isEnabled: args => {
-      const chosen = registered(context, args);
-      return chosen.length > 0 && chosen.every(cluster => cluster.state !== 'revoked');
-    },
-    execute: args => revoke(context, registered(context, args))
+    fits: cluster => registered(cluster) && cluster?.state !== 'revoked',
+    execute: async chosen => {
+      if (await confirmRevoke(context, chosen)) {
+        const failure = trans.__('The access was not revoked.');
+        await rows.each(chosen, failure, id => api.revoke(id));
+      }
+    }
   });
 }
 
-async function revoke(context: IClusterContext, chosen: readonly ICluster[]): Promise<void> {
-  const { api, model, trans } = context;
+async function confirmRevoke(
+  { model, trans }: IClusterContext,
+  chosen: readonly string[]
+): Promise<boolean> {
   const { button } = await showDialog({
     title: trans._n('Revoke this access?', 'Revoke access to %1 clusters?', chosen.length),
     body: [
-      chosen.map(cluster => cluster.name).join('\n'),
+      chosen.map(id => model.find(id)?.name ?? id).join('\n'),
       trans.__(
         'The agent is sent away and its registration token ended. Jobs that run there go on, but nobody hears of them until an agent joins with a new token.'
       )
@@ -130,42 +84,27 @@ async function revoke(context: IClusterContext, chosen: readonly ICluster[]): Pr
     ],
     defaultButton: 0
   });
-  for (const { id } of button.accept ? chosen : []) {
-    await attempt(
-      trans.__('The access was not revoked.'),
-      async () => model.put(await api.revoke(id)),
-      trans
-    );
-  }
+  return button.accept;
 }
 
-function addDeleting(context: IClusterContext): void {
-  const { commands, preferences, trans } = context;
-  commands.addCommand(ids.DELETE_CLUSTER, {
-    label: trans.__('Delete…'),
-    icon: deleteIcon,
-    describedBy: { args: ROWS_SCHEMA },
-    isEnabled: args => registered(context, args).length > 0,
-    execute: async args => {
-      const chosen = registered(context, args);
-      const question = {
-        title: trans._n('Delete this cluster?', 'Delete %1 clusters?', chosen.length),
-        names: chosen.map(cluster => cluster.name),
-        consequence: trans.__(
-          'The platform forgets it and its agent is sent away. What runs in the cluster is not touched.'
-        )
-      };
-      const confirmed = chosen.length > 0 && (await confirmDelete(question, preferences, trans));
-      for (const cluster of confirmed ? chosen : []) {
-        const act = (): Promise<void> => remove(context, cluster);
-        await attempt(trans.__('The cluster was not deleted.'), act, trans);
-      }
-    }
+function addDeleting(context: IClusterContext, rows: RowCommands<ICluster>): void {
+  const { trans } = context;
+  rows.addDelete(ids.DELETE_CLUSTER, {
+    fits: registered,
+    question: count => ({
+      title: trans._n('Delete this cluster?', 'Delete %1 clusters?', count),
+      consequence: trans.__(
+        'The platform forgets it and its agent is sent away. What runs in the cluster is not touched.'
+      )
+    }),
+    name: cluster => cluster.name,
+    failure: trans.__('The cluster was not deleted.'),
+    delete: id => remove(context, id)
   });
 }
 
-async function remove(context: IClusterContext, { id }: ICluster): Promise<void> {
-  const { api, model, details, trans } = context;
+/** @returns false when jobs run there and the person lets them */
+async function remove({ api, trans }: IClusterContext, id: string): Promise<boolean> {
   try {
     await api.delete(id, false);
   } catch (error) {
@@ -182,20 +121,19 @@ async function remove(context: IClusterContext, { id }: ICluster): Promise<void>
       defaultButton: 0
     });
     if (!button.accept) {
-      return;
+      return false;
     }
     await api.delete(id, true);
   }
-  model.remove(id);
-  details.close(ids.CLUSTER_KIND, id);
+  return true;
 }
 
-/** The chosen clusters, unless one of them is the platform's own machine, which has no agent. */
-function registered(
-  { model }: IClusterContext,
-  args: ReadonlyPartialJSONObject
-): readonly ICluster[] {
-  const chosen = argIds(args)?.map(id => model.find(id)) ?? model.selected;
-  const known = chosen.filter((cluster): cluster is ICluster => cluster !== undefined);
-  return known.every(cluster => cluster.kind === 'kubernetes') ? known : [];
+/** Whether it is a registered cluster; the platform's own machine has no agent. */
+function registered(cluster: ICluster | undefined): boolean {
+  return cluster?.kind === 'kubernetes';
+}
+
+/** Dialogs are loaded when the first is needed. */
+function dialogs() {
+  return import(/* webpackChunkName: "tabs" */ './dialogs');
 }

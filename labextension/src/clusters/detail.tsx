@@ -1,3 +1,5 @@
+import '../../style/views.js';
+
 import { TranslationBundle } from '@jupyterlab/translation';
 import { ReactWidget } from '@jupyterlab/ui-components';
 import { Widget } from '@lumino/widgets';
@@ -135,10 +137,13 @@ function Overview({ cluster, trans }: IPartProps): React.ReactElement {
           trans.__('Nodes'),
           nodes && trans.__('%1, of which %2 are ready', nodes.total, nodes.ready)
         ],
-        ...Object.entries(cluster.components).map(
-          ([name, version]) =>
-            [trans.__('Version of %1', name), version || trans.__('unknown')] as const
-        ),
+        [trans.__('Agents'), kubernetes ? agentsText(cluster, trans) : null],
+        ...Object.entries(cluster.component_versions)
+          .filter(([name]) => name !== 'agent')
+          .map(
+            ([name, version]) =>
+              [trans.__('Version of %1', name), version || trans.__('unknown')] as const
+          ),
         [
           trans.__('Registration token'),
           token && <Token key="token" token={token} trans={trans} />
@@ -155,6 +160,15 @@ function Overview({ cluster, trans }: IPartProps): React.ReactElement {
       ]}
     />
   );
+}
+
+/** How many agents are connected, and of which versions they are, or were. */
+function agentsText(cluster: IClusterDetail, trans: TranslationBundle): string {
+  const { agents, agent_versions: versions } = cluster;
+  const connected = trans.__('%1 connected', agents);
+  return versions.length === 0
+    ? connected
+    : trans.__('%1, version %2', connected, versions.join(', '));
 }
 
 function Contact({ cluster, trans }: IPartProps): React.ReactElement {

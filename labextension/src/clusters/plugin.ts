@@ -1,41 +1,19 @@
-import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
-import { ICommandPalette } from '@jupyterlab/apputils';
-import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { addIcon, copyIcon, deleteIcon, redoIcon, stopIcon } from '@jupyterlab/ui-components';
 
-import { ICluster, IPerijoveClient } from '../api';
-import {
-  IDetailRegistry,
-  IPerijovePreferences,
-  ISnippets,
-  ObjectListModel,
-  perijoveIcon
-} from '../core';
-import { addObjectKind, IPerijovePanel } from '../sidebar';
+import { ICluster } from '../api';
+import { ObjectListModel, perijoveIcon } from '../core';
+import { addObjectKind, objectPlugin } from '../sidebar';
 import { CLUSTERS, ClustersApi } from './api';
 import { addClusterCommands, IClusterContext } from './commands';
 import * as ids from './ids';
 import { clusterSnippets } from './snippets';
 
 /** Clusters: the list, a cluster's tab, the dialogs that let agents in and send them away. */
-export const clustersPlugin: JupyterFrontEndPlugin<void> = {
-  id: '@perijove/labextension:clusters',
+export const clustersPlugin = objectPlugin({
+  name: 'clusters',
   description: 'Clusters of the Perijove platform.',
-  autoStart: true,
-  requires: [IPerijoveClient, IPerijovePanel, IDetailRegistry, ISnippets, IPerijovePreferences],
-  optional: [ITranslator, ICommandPalette],
-  activate: (
-    app: JupyterFrontEnd,
-    client: IPerijoveClient,
-    panel: IPerijovePanel,
-    details: IDetailRegistry,
-    snippets: ISnippets,
-    preferences: IPerijovePreferences,
-    translator: ITranslator | null,
-    palette: ICommandPalette | null
-  ): void => {
-    const { commands } = app;
-    const trans = (translator ?? nullTranslator).load('perijove');
+  activate: (host): void => {
+    const { commands, client, details, preferences, snippets, trans } = host;
     const model = new ObjectListModel<ICluster>(client, {
       path: CLUSTERS,
       object: 'cluster',
@@ -45,7 +23,6 @@ export const clustersPlugin: JupyterFrontEndPlugin<void> = {
     const context: IClusterContext = { commands, client, model, api, details, preferences, trans };
 
     addClusterCommands(context);
-    const host = { commands, panel, details, snippets, palette, trans };
     addObjectKind(host, {
       model,
       followers: ids.ROW_COMMANDS,
@@ -94,4 +71,4 @@ export const clustersPlugin: JupyterFrontEndPlugin<void> = {
       }
     });
   }
-};
+});

@@ -1,34 +1,14 @@
 import { JupyterFrontEnd } from '@jupyterlab/application';
 import { TranslationBundle } from '@jupyterlab/translation';
-import { ReadonlyPartialJSONObject } from '@lumino/coreutils';
 
+import { COPY_ID, INSERT_CLIENT, INSERT_CURL, INSERT_MAGIC, OPEN_DETAIL } from './commandIds';
 import { IDetailRegistry } from './detail';
 import { copyText } from './notifications';
 import { SnippetFlavour } from './preferences';
+import { argIds, ROWS_SCHEMA } from './rowCommands';
 import { ISnippets } from './snippets';
 
-export const OPEN_PANEL = 'perijove:open-panel';
-export const OPEN_DETAIL = 'perijove:open-detail';
-export const COPY_ID = 'perijove:copy-id';
-export const INSERT_CLIENT = 'perijove:insert-client-code';
-export const INSERT_MAGIC = 'perijove:insert-magic';
-export const INSERT_CURL = 'perijove:insert-curl';
-
-/** Arguments of every command that acts on rows. */
-export const ROWS_SCHEMA = {
-  type: 'object',
-  properties: {
-    ids: { type: 'array', items: { type: 'string' }, description: 'Ids of the objects to act on' },
-    kind: { type: 'string', description: 'model, file, job, vector-store or cluster' }
-  }
-} as const;
-
-/** The ids that a command was called with, `null` when it was called without. */
-export function argIds(args: ReadonlyPartialJSONObject): readonly string[] | null {
-  return Array.isArray(args.ids) ? args.ids.map(String) : null;
-}
-
-/** Commands that every kind of object has. */
+/** Add the commands that every kind of object has. */
 export function addCoreCommands(
   commands: JupyterFrontEnd['commands'],
   details: IDetailRegistry,

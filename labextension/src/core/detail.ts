@@ -6,7 +6,7 @@ import { DisposableDelegate, IDisposable } from '@lumino/disposable';
 import { PanelLayout, Widget } from '@lumino/widgets';
 
 import { errorText } from '../api';
-import { OPEN_DETAIL } from './commands';
+import { OPEN_DETAIL } from './commandIds';
 
 /** How the objects of one kind are shown in a tab. */
 export interface IDetailKind {

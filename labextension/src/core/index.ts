@@ -1,6 +1,6 @@
 export * from './clock';
 export * from './CommandButton';
-export * from './commands';
+export * from './commandIds';
 export * from './detail';
 export * from './dialogs';
 export * from './Facts';
@@ -12,6 +12,7 @@ export * from './notebooks';
 export * from './notifications';
 export * from './PlatformGate';
 export * from './preferences';
+export * from './rowCommands';
 export * from './snippets';
 export * from './Table';
 export * from './useSignals';

@@ -1,25 +1,7 @@
-import { TranslationBundle } from '@jupyterlab/translation';
-import {
-  deleteIcon,
-  downloadIcon,
-  fileUploadIcon,
-  launchIcon,
-  refreshIcon,
-  runIcon,
-  searchIcon
-} from '@jupyterlab/ui-components';
-import { CommandRegistry } from '@lumino/commands';
+import { downloadIcon, fileUploadIcon, runIcon, searchIcon } from '@jupyterlab/ui-components';
 
 import { IFile, IUploads } from '../api';
-import {
-  argIds,
-  attempt,
-  confirmDelete,
-  IDetailRegistry,
-  IPerijovePreferences,
-  ObjectListModel,
-  ROWS_SCHEMA
-} from '../core';
+import { CREATE_JOB, IRowsContext, NO_ARGUMENTS, RowCommands } from '../core';
 import { FilesApi } from './api';
 
 export const FILE_COMMANDS = {
@@ -32,40 +14,31 @@ export const FILE_COMMANDS = {
   refresh: 'perijove:refresh-files'
 } as const;
 
-/** Commands of other panels: the form for a job takes `{training_file}`, adding to a store `{file_id}`. */
-const CREATE_JOB = 'perijove:create-job';
+/** The command of another panel, which takes `{file_id}`. */
 const ADD_TO_STORE = 'perijove:add-to-vector-store';
 
-export interface IFileContext {
-  readonly commands: CommandRegistry;
+/** What the commands of files work with. */
+export interface IFileContext extends IRowsContext<IFile> {
   readonly api: FilesApi;
   readonly uploads: IUploads;
-  readonly model: ObjectListModel<IFile>;
-  readonly details: IDetailRegistry;
-  readonly preferences: IPerijovePreferences;
-  readonly trans: TranslationBundle;
 }
 
+/** The commands of files. With `ids` they act on those files, else on the selected ones. */
 export function addFileCommands(context: IFileContext): void {
+  const { trans } = context;
+  const rows = new RowCommands('file', context);
   addUploading(context);
-  addOpening(context);
-  addUsing(context);
-  addDeleting(context);
+  rows.addRefresh(FILE_COMMANDS.refresh, trans.__('Read the list of files again'));
+  rows.addOpen(FILE_COMMANDS.open, trans.__('Open preview'));
+  addUsing(context, rows);
+  addDeleting(context, rows);
 }
 
-/** The files that a command is about: those of its arguments, else the selected ones. */
-function targets({ model }: IFileContext, ids: readonly string[] | null): readonly IFile[] {
-  return ids === null
-    ? model.selected
-    : ids.map(id => model.find(id)).filter((file): file is IFile => file !== undefined);
-}
-
-function addUploading({ commands, uploads, model, preferences, trans }: IFileContext): void {
-  const none = { args: { type: 'object', properties: {} } } as const;
+function addUploading({ commands, uploads, preferences, trans }: IFileContext): void {
   commands.addCommand(FILE_COMMANDS.upload, {
     label: trans.__('Upload files…'),
     icon: fileUploadIcon,
-    describedBy: none,
+    describedBy: NO_ARGUMENTS,
     execute: () => {
       const input = document.createElement('input');
       input.type = 'file';
@@ -78,88 +51,42 @@ function addUploading({ commands, uploads, model, preferences, trans }: IFileCon
       input.click();
     }
   });
-  commands.addCommand(FILE_COMMANDS.refresh, {
-    label: trans.__('Read the list of files again'),
-    icon: refreshIcon,
-    describedBy: none,
-    execute: () => model.reload()
-  });
 }
 
-function addOpening(context: IFileContext): void {
-  const { commands, api, details, model, trans } = context;
-  commands.addCommand(FILE_COMMANDS.open, {
-    label: trans.__('Open preview'),
-    icon: launchIcon,
-    describedBy: { args: ROWS_SCHEMA },
-    isEnabled: args => (argIds(args) ?? model.selected).length > 0,
-    execute: async args => {
-      for (const id of argIds(args) ?? model.selected.map(file => file.id)) {
-        await details.open('file', id);
-      }
-    }
-  });
-  commands.addCommand(FILE_COMMANDS.download, {
+function addUsing({ commands, api, model, trans }: IFileContext, rows: RowCommands<IFile>): void {
+  const known = (file?: IFile): boolean => file !== undefined;
+  rows.add(FILE_COMMANDS.download, {
     label: trans.__('Download'),
     icon: downloadIcon,
-    describedBy: { args: ROWS_SCHEMA },
-    isEnabled: args => targets(context, argIds(args)).length > 0,
-    execute: args => {
-      targets(context, argIds(args)).forEach(file => api.download(file.id, file.filename));
-    }
+    fits: known,
+    execute: ids => ids.forEach(id => api.download(id, model.find(id)?.filename ?? id))
   });
-}
-
-function addUsing(context: IFileContext): void {
-  const { commands, trans } = context;
-  commands.addCommand(FILE_COMMANDS.fineTune, {
+  rows.add(FILE_COMMANDS.fineTune, {
     label: trans.__('Fine-tune with this file…'),
     icon: runIcon,
-    describedBy: { args: ROWS_SCHEMA },
+    single: true,
+    fits: file => file?.purpose === 'fine-tune',
     isVisible: () => commands.hasCommand(CREATE_JOB),
-    isEnabled: args => {
-      const files = targets(context, argIds(args));
-      return files.length === 1 && files[0].purpose === 'fine-tune';
-    },
-    execute: args =>
-      commands.execute(CREATE_JOB, { training_file: targets(context, argIds(args))[0].id })
+    execute: ([id]) => commands.execute(CREATE_JOB, { training_file: id })
   });
-  commands.addCommand(FILE_COMMANDS.addToStore, {
+  rows.add(FILE_COMMANDS.addToStore, {
     label: trans.__('Add to a vector store…'),
     icon: searchIcon,
-    describedBy: { args: ROWS_SCHEMA },
+    single: true,
+    fits: known,
     isVisible: () => commands.hasCommand(ADD_TO_STORE),
-    isEnabled: args => targets(context, argIds(args)).length === 1,
-    execute: args =>
-      commands.execute(ADD_TO_STORE, { file_id: targets(context, argIds(args))[0].id })
+    execute: ([id]) => commands.execute(ADD_TO_STORE, { file_id: id })
   });
 }
 
-function addDeleting(context: IFileContext): void {
-  const { commands, api, model, details, preferences, trans } = context;
-  commands.addCommand(FILE_COMMANDS.remove, {
-    label: trans.__('Delete…'),
-    icon: deleteIcon,
-    describedBy: { args: ROWS_SCHEMA },
-    isEnabled: args => targets(context, argIds(args)).length > 0,
-    execute: async args => {
-      const files = targets(context, argIds(args));
-      const question = {
-        title: trans._n('Delete %1 file?', 'Delete %1 files?', files.length),
-        names: files.map(file => file.filename),
-        consequence: trans.__('This cannot be undone. Models that were trained with it stay.')
-      };
-      if (files.length === 0 || !(await confirmDelete(question, preferences, trans))) {
-        return;
-      }
-      for (const { id } of files) {
-        const act = async (): Promise<void> => {
-          await api.delete(id);
-          model.remove(id);
-          details.close('file', id);
-        };
-        await attempt(trans.__('The file was not deleted.'), act, trans);
-      }
-    }
+function addDeleting({ api, trans }: IFileContext, rows: RowCommands<IFile>): void {
+  rows.addDelete(FILE_COMMANDS.remove, {
+    question: count => ({
+      title: trans._n('Delete %1 file?', 'Delete %1 files?', count),
+      consequence: trans.__('This cannot be undone. Models that were trained with it stay.')
+    }),
+    name: file => file.filename,
+    failure: trans.__('The file was not deleted.'),
+    delete: id => api.delete(id)
   });
 }

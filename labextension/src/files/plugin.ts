@@ -1,6 +1,3 @@
-import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
-import { ICommandPalette } from '@jupyterlab/apputils';
-import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import {
   deleteIcon,
   downloadIcon,
@@ -10,32 +7,19 @@ import {
   searchIcon
 } from '@jupyterlab/ui-components';
 
-import { IFile, IPerijoveClient, IUploads } from '../api';
-import { IDetailRegistry, IPerijovePreferences, ISnippets, ObjectListModel } from '../core';
-import { addObjectKind, IPerijovePanel } from '../sidebar';
+import { IFile, IUploads } from '../api';
+import { ObjectListModel } from '../core';
+import { addObjectKind, objectPlugin } from '../sidebar';
 import { FilesApi } from './api';
 import { addFileCommands, FILE_COMMANDS, IFileContext } from './commands';
 import { fileSnippets } from './snippets';
 
 /** Files: upload, preview, validate, use, delete. */
-export const filesPlugin: JupyterFrontEndPlugin<void> = {
-  id: '@perijove/labextension:files',
+export const filesPlugin = objectPlugin({
+  name: 'files',
   description: 'The Files section of the Perijove panel.',
-  autoStart: true,
-  requires: [IPerijoveClient, IPerijovePanel, IDetailRegistry, ISnippets, IPerijovePreferences],
-  optional: [ICommandPalette, ITranslator],
-  activate: (
-    app: JupyterFrontEnd,
-    client: IPerijoveClient,
-    panel: IPerijovePanel,
-    details: IDetailRegistry,
-    snippets: ISnippets,
-    preferences: IPerijovePreferences,
-    palette: ICommandPalette | null,
-    translator: ITranslator | null
-  ): void => {
-    const trans = (translator ?? nullTranslator).load('perijove');
-    const { commands } = app;
+  activate: (host): void => {
+    const { commands, client, details, preferences, snippets, trans } = host;
     const model = new ObjectListModel<IFile>(client, { path: '/v1/files', object: 'file' });
     const context: IFileContext = {
       commands,
@@ -48,7 +32,6 @@ export const filesPlugin: JupyterFrontEndPlugin<void> = {
     };
     addFileCommands(context);
     client.uploads.changed.connect(uploads => takeResults(uploads, model), model);
-    const host = { commands, panel, details, snippets, palette, trans };
     addObjectKind(host, {
       model,
       followers: Object.values(FILE_COMMANDS),
@@ -100,7 +83,7 @@ export const filesPlugin: JupyterFrontEndPlugin<void> = {
       }
     });
   }
-};
+});
 
 /** Uploads that are done become rows of the list. */
 function takeResults(uploads: IUploads, model: ObjectListModel<IFile>): void {

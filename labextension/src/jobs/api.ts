@@ -1,11 +1,9 @@
 import { ISignal, Signal } from '@lumino/signaling';
 
+import { JOB_OBJECTS, JobObject, jobPath, jobsPath } from '../api/jobs';
 import { IEventStream, IPerijoveClient } from '../api/tokens';
 import { IPage, IPlatformEvent } from '../api/types';
-import { IJobForm, toJobRequest } from './form';
 import { ICheckpoint, IJob, IJobEvent } from './types';
-
-const JOBS = '/v1/fine_tuning/jobs';
 
 /** The platform's largest page of events, so that a long run's curves load in a few requests. */
 const EVENTS_PAGE = 1000;
@@ -16,7 +14,7 @@ export interface IJobEventChange {
   readonly event: IJobEvent;
 }
 
-/** What can be asked of the platform about fine-tuning jobs, and what it tells by itself. */
+/** What can be asked of the platform about jobs of all kinds, and what it tells by itself. */
 export interface IJobsApi {
   /** A job was created or changed. */
   readonly jobChanged: ISignal<IJobsApi, IJob>;
@@ -24,11 +22,15 @@ export interface IJobsApi {
   /** Pushes were missed: whoever shows something reads it again. */
   readonly reset: ISignal<IJobsApi, void>;
   retrieve(id: string): Promise<IJob>;
-  /** @param key - the same for every attempt to create the same job */
-  create(form: IJobForm, key: string): Promise<IJob>;
+  /**
+   * @param request - what the route of the kind takes
+   * @param key - the same for every attempt to create the same job
+   */
+  create(object: JobObject, request: unknown, key: string): Promise<IJob>;
   act(id: string, action: 'cancel' | 'pause' | 'resume'): Promise<IJob>;
   /** A page of events, newest first. */
   events(id: string, after?: string): Promise<IPage<IJobEvent>>;
+  /** Of a fine-tune. */
   checkpoints(id: string): Promise<ICheckpoint[]>;
   /** The log's text in pieces. */
   logs(
@@ -40,14 +42,19 @@ export interface IJobsApi {
   logUrl(id: string): string;
 }
 
+/** An event of a job as it is pushed. */
+interface IPushedEvent extends IJobEvent {
+  readonly job_id?: string;
+}
+
 /** The jobs of the platform behind a client. */
 export class JobsApi implements IJobsApi {
   constructor(private readonly _client: IPerijoveClient) {
     const { events } = _client;
-    events.changes<IJob>('fine_tuning.job').connect(this._onJob, this);
-    events
-      .changes<IJobEvent & { readonly job_id?: string }>('fine_tuning.job.event')
-      .connect(this._onEvent, this);
+    for (const object of JOB_OBJECTS) {
+      events.changes<IJob>(object).connect(this._onJob, this);
+      events.changes<IPushedEvent>(`${object}.event`).connect(this._onEvent, this);
+    }
     events.reset.connect(this._onReset, this);
   }
 
@@ -64,26 +71,26 @@ export class JobsApi implements IJobsApi {
   }
 
   retrieve(id: string): Promise<IJob> {
-    return this._client.request<IJob>(path(id));
+    return this._client.request<IJob>(jobPath(id));
   }
 
-  create(form: IJobForm, key: string): Promise<IJob> {
-    return this._client.request<IJob>(JOBS, {
-      json: toJobRequest(form),
+  create(object: JobObject, request: unknown, key: string): Promise<IJob> {
+    return this._client.request<IJob>(jobsPath(object), {
+      json: request,
       headers: { 'Idempotency-Key': key }
     });
   }
 
   act(id: string, action: 'cancel' | 'pause' | 'resume'): Promise<IJob> {
-    return this._client.request<IJob>(`${path(id)}/${action}`, { method: 'POST' });
+    return this._client.request<IJob>(`${jobPath(id)}/${action}`, { method: 'POST' });
   }
 
   events(id: string, after?: string): Promise<IPage<IJobEvent>> {
-    return this._client.list<IJobEvent>(`${path(id)}/events`, { limit: EVENTS_PAGE, after });
+    return this._client.list<IJobEvent>(`${jobPath(id)}/events`, { limit: EVENTS_PAGE, after });
   }
 
   async checkpoints(id: string): Promise<ICheckpoint[]> {
-    const page = await this._client.list<ICheckpoint>(`${path(id)}/checkpoints`, { limit: 100 });
+    const page = await this._client.list<ICheckpoint>(`${jobPath(id)}/checkpoints`, { limit: 100 });
     return [...page.data];
   }
 
@@ -93,7 +100,7 @@ export class JobsApi implements IJobsApi {
     signal: AbortSignal
   ): AsyncGenerator<string, void, void> {
     const query = { tail_bytes: options.tail, follow: options.follow };
-    const { body } = await this._client.raw(`${path(id)}/logs`, { query, signal });
+    const { body } = await this._client.raw(`${jobPath(id)}/logs`, { query, signal });
     const reader = body?.getReader();
     const decoder = new TextDecoder();
     try {
@@ -110,7 +117,7 @@ export class JobsApi implements IJobsApi {
   }
 
   logUrl(id: string): string {
-    return this._client.url(`${path(id)}/logs`);
+    return this._client.url(`${jobPath(id)}/logs`);
   }
 
   private _onJob(_: IEventStream, event: IPlatformEvent<IJob>): void {
@@ -119,10 +126,7 @@ export class JobsApi implements IJobsApi {
     }
   }
 
-  private _onEvent(
-    _: IEventStream,
-    event: IPlatformEvent<IJobEvent & { readonly job_id?: string }>
-  ): void {
+  private _onEvent(_: IEventStream, event: IPlatformEvent<IPushedEvent>): void {
     const jobId = event.data.job_id ?? event.object_id;
     this._jobEvent.emit({ jobId, event: event.data });
   }
@@ -134,8 +138,4 @@ export class JobsApi implements IJobsApi {
   private readonly _jobChanged = new Signal<this, IJob>(this);
   private readonly _jobEvent = new Signal<this, IJobEventChange>(this);
   private readonly _reset = new Signal<this, void>(this);
-}
-
-function path(id: string): string {
-  return `${JOBS}/${encodeURIComponent(id)}`;
 }

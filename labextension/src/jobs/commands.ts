@@ -1,30 +1,31 @@
 import { Dialog, Notification, showDialog } from '@jupyterlab/apputils';
 import { TranslationBundle } from '@jupyterlab/translation';
-import { addIcon, copyIcon, refreshIcon, runIcon, stopIcon } from '@jupyterlab/ui-components';
-import { CommandRegistry } from '@lumino/commands';
-import { ReadonlyPartialJSONObject } from '@lumino/coreutils';
+import { addIcon, copyIcon, runIcon, stopIcon, terminalIcon } from '@jupyterlab/ui-components';
 
-import { argIds, attempt, IDetailRegistry, ObjectListModel, ROWS_SCHEMA } from '../core';
+import { isEnded } from '../api';
+import { CHAT, IRowsContext, NO_ARGUMENTS, RowCommands } from '../core';
 import { JobsApi } from './api';
 import * as ids from './ids';
-import { isEnded } from './states';
+import { nameOf } from './names';
 import { IJob } from './types';
 
-interface IContext {
-  readonly commands: CommandRegistry;
-  readonly model: ObjectListModel<IJob>;
+interface IContext extends IRowsContext<IJob> {
   readonly api: () => JobsApi;
-  readonly details: IDetailRegistry;
-  readonly trans: TranslationBundle;
 }
 
-/** The commands of fine-tuning jobs. With `ids` they act on those jobs, else on the selected ones. */
+/** The commands of jobs of all kinds. With `ids` they act on those jobs, else on the selected ones. */
 export function addJobCommands(context: IContext): void {
-  addOpening(context);
-  addActing(context);
+  const rows = new RowCommands(ids.JOB_KIND, context);
+  addCreating(context);
+  rows.addRefresh(ids.REFRESH_JOBS, context.trans.__('Refresh the jobs'));
+  rows.addOpen(ids.OPEN_JOB, context.trans.__('Open'));
+  addUsing(context, rows);
+  addActing(context, rows);
 }
 
-function addOpening({ commands, model, details, trans }: IContext): void {
+function addCreating({ commands, details, trans }: IContext): void {
+  const open = (start: ids.FormStart): Promise<void> =>
+    details.open(ids.FORM_KIND, ids.formId(start));
   commands.addCommand(ids.CREATE_JOB, {
     label: trans.__('Fine-tune a model…'),
     caption: trans.__('Create a fine-tuning job'),
@@ -39,98 +40,84 @@ function addOpening({ commands, model, details, trans }: IContext): void {
     },
     execute: args => {
       const file = args.training_file;
-      const start: ids.FormStart =
-        typeof file === 'string' ? { from: 'file', id: file } : { from: 'nothing' };
-      return details.open(ids.FORM_KIND, ids.formId(start));
+      return open(typeof file === 'string' ? { from: 'file', id: file } : { from: 'nothing' });
     }
   });
-  commands.addCommand(ids.OPEN_JOB, {
-    label: trans.__('Open'),
-    describedBy: { args: ROWS_SCHEMA },
-    isEnabled: args => targets(args, model).length > 0,
-    execute: async args => {
-      for (const id of targets(args, model)) {
-        await details.open(ids.JOB_KIND, id);
-      }
-    }
+  commands.addCommand(ids.CREATE_BATCH_JOB, {
+    label: trans.__('New batch job…'),
+    caption: trans.__('Run a command on this machine or on a cluster'),
+    icon: terminalIcon,
+    describedBy: NO_ARGUMENTS,
+    execute: () => open({ from: 'batch' })
   });
-  commands.addCommand(ids.CLONE_JOB, {
+}
+
+function addUsing({ commands, details, model, trans }: IContext, rows: RowCommands<IJob>): void {
+  rows.add(ids.CLONE_JOB, {
     label: trans.__('Clone…'),
     caption: trans.__('Create a job with the same settings'),
     icon: copyIcon,
-    describedBy: { args: ROWS_SCHEMA },
-    isEnabled: args => targets(args, model).length === 1,
-    execute: args =>
-      details.open(ids.FORM_KIND, ids.formId({ from: 'job', id: targets(args, model)[0] }))
+    single: true,
+    execute: ([id]) => details.open(ids.FORM_KIND, ids.formId({ from: 'job', id }))
   });
-  commands.addCommand(ids.TRY_JOB, {
+  rows.add(ids.TRY_JOB, {
     label: trans.__('Try it'),
     caption: trans.__('Chat with the model that the job has made'),
-    describedBy: { args: ROWS_SCHEMA },
-    isEnabled: args => resultOf(args, model) !== null,
-    execute: args => commands.execute('perijove:chat', { model: resultOf(args, model) })
-  });
-  commands.addCommand(ids.REFRESH_JOBS, {
-    label: trans.__('Refresh the jobs'),
-    icon: refreshIcon,
-    describedBy: { args: { type: 'object', properties: {} } },
-    execute: () => model.reload()
+    icon: runIcon,
+    single: true,
+    fits: job => resultOf(job) !== null,
+    execute: ([id]) => commands.execute(CHAT, { model: resultOf(model.find(id)) })
   });
 }
 
-function addActing({ commands, model, api, trans }: IContext): void {
-  const act = async (
-    args: ReadonlyPartialJSONObject,
-    action: 'cancel' | 'pause' | 'resume',
-    failure: string
-  ) => {
-    for (const id of targets(args, model)) {
-      await attempt(failure, async () => model.put(await api().act(id, action)), trans);
-    }
-  };
-  commands.addCommand(ids.CANCEL_JOB, {
-    label: args =>
-      targets(args, model).length > 1 ? trans.__('Cancel jobs…') : trans.__('Cancel job…'),
+function addActing(context: IContext, rows: RowCommands<IJob>): void {
+  const { api, model, trans } = context;
+  const failure = trans.__('The job was not cancelled.');
+  // Whether a job that is not in the list can be, the platform says.
+  rows.add(ids.CANCEL_JOB, {
+    label: count => (count > 1 ? trans.__('Cancel jobs…') : trans.__('Cancel job…')),
     icon: stopIcon,
-    describedBy: { args: ROWS_SCHEMA },
-    isEnabled: args => all(args, model, job => !isEnded(job.state)),
-    execute: async args => {
-      const names = targets(args, model).map(id => nameOf(model.find(id), id));
+    fits: job => job === undefined || !isEnded(job.state),
+    execute: async chosen => {
+      const names = chosen.map(id => nameOf(model.find(id), id));
       if (await confirmCancel(names, trans)) {
-        await act(args, 'cancel', trans.__('The job was not cancelled.'));
+        await rows.each(chosen, failure, id => api().act(id, 'cancel'));
       }
     }
   });
-  commands.addCommand(ids.PAUSE_JOB, {
-    label: trans.__('Pause'),
-    describedBy: { args: ROWS_SCHEMA },
-    isEnabled: args => all(args, model, job => job.state === 'running'),
-    execute: args => act(args, 'pause', trans.__('The job was not paused.'))
-  });
-  commands.addCommand(ids.RESUME_JOB, {
-    label: trans.__('Resume'),
-    icon: runIcon,
-    describedBy: { args: ROWS_SCHEMA },
-    isEnabled: args => all(args, model, job => job.state === 'paused'),
-    execute: args => act(args, 'resume', trans.__('The job was not resumed.'))
-  });
-}
-
-/** What a job is called in lists and questions: what it was named, else what it trains. */
-export function nameOf(job: IJob | undefined, id = ''): string {
-  const suffix = job?.suffix ?? job?.user_provided_suffix;
-  return job && suffix ? `${suffix} (${job.model})` : (job?.model ?? id);
+  rows.addEach(
+    ids.PAUSE_JOB,
+    { label: trans.__('Pause'), fits: job => (job?.state ?? 'running') === 'running' },
+    trans.__('The job was not paused.'),
+    id => api().act(id, 'pause')
+  );
+  rows.addEach(
+    ids.RESUME_JOB,
+    {
+      label: trans.__('Resume'),
+      icon: runIcon,
+      fits: job => (job?.state ?? 'paused') === 'paused'
+    },
+    trans.__('The job was not resumed.'),
+    id => api().act(id, 'resume')
+  );
 }
 
 /** Say that a job has ended, with the way to it. */
 export function notifyEnd(job: IJob, open: () => void, trans: TranslationBundle): void {
   const options = { actions: [{ label: trans.__('Show'), callback: open }], autoClose: 10_000 };
-  const name = job.fine_tuned_model ?? nameOf(job);
+  const batch = job.object === 'batch_job';
+  const name = resultOf(job) ?? nameOf(job);
   if (job.state === 'succeeded') {
-    Notification.success(trans.__('Fine-tuning succeeded: %1', name), options);
+    const text = batch
+      ? trans.__('Batch job succeeded: %1', name)
+      : trans.__('Fine-tuning succeeded: %1', name);
+    Notification.success(text, options);
   } else if (job.state === 'failed') {
     const reason = job.error?.message ?? job.state_reason ?? '';
-    const text = trans.__('Fine-tuning failed: %1. %2', name, reason);
+    const text = batch
+      ? trans.__('Batch job failed: %1. %2', name, reason)
+      : trans.__('Fine-tuning failed: %1. %2', name, reason);
     Notification.error(text.length > 140 ? `${text.slice(0, 139)}…` : text, options);
   }
 }
@@ -138,7 +125,7 @@ export function notifyEnd(job: IJob, open: () => void, trans: TranslationBundle)
 async function confirmCancel(names: readonly string[], trans: TranslationBundle): Promise<boolean> {
   const result = await showDialog({
     title: trans._n('Cancel this job?', 'Cancel %1 jobs?', names.length, names.length),
-    body: `${names.join('\n')}\n\n${trans.__('The training stops and cannot be taken up again.')}`,
+    body: `${names.join('\n')}\n\n${trans.__('What it does stops and cannot be taken up again.')}`,
     buttons: [
       Dialog.cancelButton({ label: trans.__('Let it run') }),
       Dialog.warnButton({ label: trans.__('Cancel job') })
@@ -148,27 +135,7 @@ async function confirmCancel(names: readonly string[], trans: TranslationBundle)
   return result.button.accept;
 }
 
-function targets(args: ReadonlyPartialJSONObject, model: ObjectListModel<IJob>): readonly string[] {
-  return argIds(args) ?? model.selected.map(job => job.id);
-}
-
-/** Whether there are jobs and all that are in the list pass; of others the platform says whether it can be. */
-function all(
-  args: ReadonlyPartialJSONObject,
-  model: ObjectListModel<IJob>,
-  test: (job: IJob) => boolean
-): boolean {
-  const chosen = targets(args, model);
-  return (
-    chosen.length > 0 &&
-    chosen.every(id => {
-      const job = model.find(id);
-      return job === undefined || test(job);
-    })
-  );
-}
-
-function resultOf(args: ReadonlyPartialJSONObject, model: ObjectListModel<IJob>): string | null {
-  const chosen = targets(args, model);
-  return chosen.length === 1 ? (model.find(chosen[0])?.fine_tuned_model ?? null) : null;
+/** The model that a fine-tune has made. */
+function resultOf(job: IJob | undefined): string | null {
+  return job?.object === 'fine_tuning.job' ? job.fine_tuned_model : null;
 }

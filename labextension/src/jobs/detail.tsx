@@ -1,22 +1,19 @@
+import '../../style/views.js';
+
 import { TranslationBundle } from '@jupyterlab/translation';
 import { ReactWidget } from '@jupyterlab/ui-components';
 import { CommandRegistry } from '@lumino/commands';
 import * as React from 'react';
 
-import { ICluster, IFile, IPerijoveClient } from '../api';
-import { attempt, copyText, ISnippets, OPEN_DETAIL, PlatformGate, useSignals } from '../core';
-import { IPlotSeries } from '../plot';
+import { ICluster, IFile, IPerijoveClient, jobObject } from '../api';
+import { attempt, ISnippets, OPEN_DETAIL, PlatformGate, useSignals } from '../core';
 import { JobsApi } from './api';
-import { nameOf } from './commands';
-import { Comparison, IComparable } from './Comparison';
 import { JobDetailModel } from './detailModel';
 import * as ids from './ids';
-import { IJobActions, JobDetail } from './JobDetail';
-import { JobMetrics } from './metrics';
-import { IJob } from './types';
-
-/** The most jobs that are offered for a comparison. */
-const MAX_OTHERS = 50;
+import { JobDetail } from './JobDetail';
+import { IJobLinks } from './links';
+import { filesOf, nameOf } from './names';
+import { Training } from './Training';
 
 interface IDetailContext {
   readonly client: IPerijoveClient;
@@ -48,7 +45,7 @@ export class JobDetailWidget extends ReactWidget {
     const { client, trans } = this._context;
     return (
       <PlatformGate status={client.status} trans={trans}>
-        <Content model={this._model} actions={this._actions()} {...this._context} id={this._id} />
+        <Content {...this._context} id={this._id} model={this._model} />
       </PlatformGate>
     );
   }
@@ -67,54 +64,30 @@ export class JobDetailWidget extends ReactWidget {
     }
   }
 
-  private _actions(): IJobActions {
-    const { api, client, commands, snippets, trans } = this._context;
-    const run = (command: string) => (job: IJob) =>
-      void commands.execute(command, { ids: [job.id] });
-    return {
-      cancel: run(ids.CANCEL_JOB),
-      pause: run(ids.PAUSE_JOB),
-      resume: run(ids.RESUME_JOB),
-      clone: run(ids.CLONE_JOB),
-      tryModel: model => void commands.execute('perijove:chat', { model }),
-      openFile: id => void commands.execute(OPEN_DETAIL, { kind: 'file', id }),
-      openCluster: commands.hasCommand('perijove:open-cluster')
-        ? name => void openCluster(name, client, commands, trans)
-        : null,
-      copyId: id => copyText(id, trans),
-      insertCode: job => void snippets.insert(ids.JOB_KIND, job.id),
-      downloadLog: id => download(api.logUrl(id), `${id}.log`)
-    };
-  }
-
   private readonly _model: JobDetailModel;
 }
 
 function Content(
-  props: IDetailContext & { id: string; model: JobDetailModel; actions: IJobActions }
+  props: IDetailContext & { readonly id: string; readonly model: JobDetailModel }
 ): JSX.Element {
-  const { id, model, actions, client, api, trans } = props;
-  const [compared, setCompared] = React.useState<readonly IPlotSeries[]>([]);
-  const others = React.useCallback(async () => {
-    const page = await client.list<IJob>('/v1/fine_tuning/jobs', { limit: MAX_OTHERS });
-    return page.data
-      .filter(job => job.id !== id)
-      .map(job => ({
-        id: job.id,
-        label: trans.__('%1 (%2)', nameOf(job), new Date(job.created_at * 1000).toLocaleString())
-      }));
-  }, [client, id, trans]);
-  const load = React.useCallback((job: IComparable) => lossOf(api, job), [api]);
-  const fileNames = useFileNames(client, model);
+  const { id, model, client, api, commands, snippets, trans } = props;
+  const links: IJobLinks = {
+    commands,
+    openFile: file => void commands.execute(OPEN_DETAIL, { kind: 'file', id: file }),
+    openCluster: commands.hasCommand('perijove:open-cluster')
+      ? name => void openCluster(name, client, commands, trans)
+      : null,
+    insertCode: job => void snippets.insert(ids.JOB_KIND, job),
+    downloadLog: job => download(api.logUrl(job), `${job}.log`),
+    fileNames: useFileNames(client, model),
+    trans
+  };
   return (
-    <JobDetail
-      model={model}
-      fileNames={fileNames}
-      actions={actions}
-      compared={compared}
-      comparison={<Comparison others={others} load={load} onChange={setCompared} trans={trans} />}
-      trans={trans}
-    />
+    <JobDetail model={model} links={links}>
+      {jobObject(id) === 'fine_tuning.job' && (
+        <Training model={model} client={client} api={api} trans={trans} />
+      )}
+    </JobDetail>
   );
 }
 
@@ -122,9 +95,9 @@ function Content(
 function useFileNames(client: IPerijoveClient, model: JobDetailModel): ReadonlyMap<string, string> {
   useSignals(model.changed);
   const [names, setNames] = React.useState<ReadonlyMap<string, string>>(new Map());
-  const wanted = [model.job?.training_file, model.job?.validation_file].filter(Boolean).join(' ');
+  const wanted = model.job ? filesOf(model.job).join(' ') : '';
   React.useEffect(() => {
-    for (const id of wanted.split(' ').filter(Boolean)) {
+    for (const id of new Set(wanted.split(' ').filter(Boolean))) {
       client.request<IFile>(`/v1/files/${encodeURIComponent(id)}`).then(
         file => setNames(before => new Map(before).set(id, file.filename)),
         () => undefined
@@ -132,24 +105,6 @@ function useFileNames(client: IPerijoveClient, model: JobDetailModel): ReadonlyM
     }
   }, [client, wanted]);
   return names;
-}
-
-/** The most pages of events that a comparison reads. */
-const MAX_PAGES = 20;
-
-/** The loss curve of another job as it is now. */
-async function lossOf(api: JobsApi, job: IComparable): Promise<IPlotSeries> {
-  const metrics = new JobMetrics();
-  let after: string | undefined;
-  for (let page = 0; page < MAX_PAGES; page++) {
-    const { data, has_more } = await api.events(job.id, after);
-    metrics.add(data);
-    after = data[data.length - 1]?.id;
-    if (!has_more || after === undefined) {
-      break;
-    }
-  }
-  return metrics.series('train_loss', job.id, job.label);
 }
 
 /** Open the tab of the cluster that jobs call so; tabs go by ids. */

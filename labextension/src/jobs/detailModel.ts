@@ -1,9 +1,9 @@
 import { ISignal, Signal } from '@lumino/signaling';
 
+import { isEnded, jobObject } from '../api/jobs';
 import { LogModel } from './logModel';
 import { JobMetrics } from './metrics';
 import { IJobsApi } from './api';
-import { isEnded } from './states';
 import { ICheckpoint, IJob, IJobEvent } from './types';
 
 /** The most events that are held; a long training's metrics live in the curves. */
@@ -43,7 +43,7 @@ export class JobDetailModel {
     return this._events;
   }
 
-  /** Newest first. */
+  /** Of a fine-tune, newest first. */
   get checkpoints(): readonly ICheckpoint[] {
     return this._checkpoints;
   }
@@ -90,7 +90,9 @@ export class JobDetailModel {
   }
 
   private async _loadCheckpoints(): Promise<void> {
-    this._checkpoints = await this._api.checkpoints(this.id);
+    if (jobObject(this.id) === 'fine_tuning.job') {
+      this._checkpoints = await this._api.checkpoints(this.id);
+    }
   }
 
   private _take(events: readonly IJobEvent[]): void {

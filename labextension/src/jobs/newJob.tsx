@@ -1,17 +1,21 @@
+import '../../style/views.js';
+
 import type { INotebookTracker } from '@jupyterlab/notebook';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { ReactWidget } from '@jupyterlab/ui-components';
 import { UUID } from '@lumino/coreutils';
 import * as React from 'react';
 
-import { ApiError, errorText, ICluster, IFile, IModel, IPerijoveClient } from '../api';
+import { errorText, ICluster, IFile, IModel, IPerijoveClient, jobObject, JobObject } from '../api';
 import { ObjectListModel, Pending, PlatformGate, useSignals } from '../core';
 import { JobsApi } from './api';
+import { BatchForm } from './BatchForm';
+import { EMPTY_BATCH, formFromBatch, toBatchRequest } from './batchForm';
 import { listDataFrames, uploadDataFrame } from './dataframes';
-import { EMPTY_FORM, fieldOfParam, formFromJob, IJobForm } from './form';
+import { FineTuneForm } from './FineTuneForm';
+import { EMPTY_FORM, formFromFineTune, toFineTuneRequest } from './fineTuneForm';
 import { IFrameSource } from './FrameField';
 import { FormStart } from './ids';
-import { IFileChoice, ISubmitError, JobForm } from './JobForm';
 import { IJob } from './types';
 
 interface INewJobContext {
@@ -22,13 +26,6 @@ interface INewJobContext {
   readonly trans: TranslationBundle;
 }
 
-/** What the pickers offer and what the form begins with. */
-interface IChoices {
-  readonly initial: IJobForm;
-  readonly models: readonly string[];
-  readonly files: readonly IFileChoice[];
-}
-
 /** The tab in which a job is created. */
 export class NewJobWidget extends ReactWidget {
   constructor(
@@ -36,8 +33,10 @@ export class NewJobWidget extends ReactWidget {
     private readonly _context: INewJobContext
   ) {
     super();
+    const { trans } = _context;
     this.addClass('jp-PerijoveTab');
-    this.title.label = _context.trans.__('Fine-tune a model');
+    this.title.label =
+      objectOf(_start) === 'batch_job' ? trans.__('New batch job') : trans.__('Fine-tune a model');
   }
 
   protected override render(): JSX.Element {
@@ -52,8 +51,18 @@ export class NewJobWidget extends ReactWidget {
   }
 }
 
+/** The kind of job that a form makes. */
+function objectOf(start: FormStart): JobObject {
+  return start.from === 'job'
+    ? jobObject(start.id)
+    : start.from === 'batch'
+      ? 'batch_job'
+      : 'fine_tuning.job';
+}
+
 function NewJob(props: INewJobContext & { start: FormStart }): JSX.Element {
-  const { start, client, api, notebooks, onCreated, trans } = props;
+  const { start, client, api, notebooks, trans } = props;
+  const object = objectOf(start);
   const [choices, setChoices] = React.useState<IChoices | null>(null);
   const [error, setError] = React.useState('');
   const load = React.useCallback(() => {
@@ -64,40 +73,60 @@ function NewJob(props: INewJobContext & { start: FormStart }): JSX.Element {
   }, [start, client, api]);
   React.useEffect(load, [load]);
   const clusters = useClusters(client);
-  // The same key for each attempt: a click that is repeated, or an answer that got lost, makes no second job.
-  const key = React.useRef({ of: '', value: '' });
+  const create = useCreation(object, props);
 
   if (!choices) {
     return <Pending error={error} onRetry={load} trans={trans} />;
   }
-  const submit = async (form: IJobForm): Promise<ISubmitError | null> => {
-    const content = JSON.stringify(form);
-    if (key.current.of !== content) {
-      key.current = { of: content, value: UUID.uuid4() };
-    }
-    try {
-      onCreated(await api.create(form, key.current.value));
-      return null;
-    } catch (reason) {
-      return toSubmitError(reason);
-    }
-  };
   const offer = (file: IFile): string => {
     setChoices(now => now && { ...now, files: [file, ...now.files] });
     return file.id;
   };
+  const purpose = object === 'batch_job' ? 'user_data' : 'fine-tune';
+  const shared = {
+    files: choices.files,
+    clusters,
+    upload: async (file: File) => offer(await uploadFor(client, file, purpose)),
+    trans
+  };
+  const { other, models } = choices;
+  if (object === 'batch_job') {
+    const initial = other?.object === 'batch_job' ? formFromBatch(other) : EMPTY_BATCH;
+    return (
+      <BatchForm {...shared} initial={initial} submit={form => create(toBatchRequest(form))} />
+    );
+  }
+  const initial = {
+    ...(other?.object === 'fine_tuning.job' ? formFromFineTune(other) : EMPTY_FORM),
+    ...(!other && choices.only && { model: choices.only }),
+    ...(start.from === 'file' && { trainingFile: start.id })
+  };
   return (
-    <JobForm
-      {...choices}
-      clusters={clusters}
-      upload={async file => offer(await uploadForTraining(client, file))}
+    <FineTuneForm
+      {...shared}
+      initial={initial}
+      models={models}
       frames={frameSource(notebooks, async id =>
         offer(await client.request<IFile>(`/v1/files/${encodeURIComponent(id)}`))
       )}
-      submit={submit}
-      trans={trans}
+      submit={form => create(toFineTuneRequest(form))}
     />
   );
+}
+
+/** What makes the job, with the same key for each attempt: a second click, or an answer that got lost, makes no second job. */
+function useCreation(
+  object: JobObject,
+  { api, onCreated }: INewJobContext
+): (request: unknown) => Promise<void> {
+  const key = React.useRef({ of: '', value: '' });
+  return async request => {
+    const content = JSON.stringify(request);
+    if (key.current.of !== content) {
+      key.current = { of: content, value: UUID.uuid4() };
+    }
+    onCreated(await api.create(object, request, key.current.value));
+  };
 }
 
 /** The places where jobs run, kept fresh while they are offered. */
@@ -118,6 +147,15 @@ function useClusters(client: IPerijoveClient): readonly ICluster[] {
   return model.items;
 }
 
+/** What the pickers offer, and the job that the form is a clone of. */
+interface IChoices {
+  readonly other: IJob | null;
+  readonly models: readonly string[];
+  /** The base model where there is but one. */
+  readonly only: string | null;
+  readonly files: readonly IFile[];
+}
+
 /** The most files that a picker offers. */
 const MAX_FILES = 500;
 
@@ -126,21 +164,20 @@ async function readChoices(
   client: IPerijoveClient,
   api: JobsApi
 ): Promise<IChoices> {
+  const trains = objectOf(start) === 'fine_tuning.job';
+  const query = trains ? { purpose: 'fine-tune', limit: 100 } : { limit: 100 };
   const [models, files, other] = await Promise.all([
-    collect(client.each<IModel>('/v1/models')),
-    collect(client.each<IFile>('/v1/files', { purpose: 'fine-tune', limit: 100 })),
+    trains ? collect(client.each<IModel>('/v1/models')) : [],
+    collect(client.each<IFile>('/v1/files', query)),
     start.from === 'job' ? api.retrieve(start.id) : null
   ]);
   const chats = models.filter(model => model.kind === 'chat');
   const bases = chats.filter(model => model.base_model === null);
   return {
-    initial: {
-      ...(other ? formFromJob(other) : EMPTY_FORM),
-      ...(!other && bases.length === 1 && { model: bases[0].id }),
-      ...(start.from === 'file' && { trainingFile: start.id })
-    },
+    other,
     // What was tuned already comes last.
     models: [...new Set([...bases, ...chats])].map(model => model.id),
+    only: bases.length === 1 ? bases[0].id : null,
     files
   };
 }
@@ -156,8 +193,8 @@ async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
   return all;
 }
 
-async function uploadForTraining(client: IPerijoveClient, file: File): Promise<IFile> {
-  const task = client.uploads.start(file, 'fine-tune');
+async function uploadFor(client: IPerijoveClient, file: File, purpose: string): Promise<IFile> {
+  const task = client.uploads.start(file, purpose);
   await task.settled;
   if (!task.result) {
     throw new Error(task.error ?? task.state);
@@ -180,10 +217,4 @@ function frameSource(
     list: () => listDataFrames(kernel),
     upload: async name => taken(await uploadDataFrame(kernel, name))
   };
-}
-
-function toSubmitError(reason: unknown): ISubmitError {
-  const message = errorText(reason);
-  const field = reason instanceof ApiError ? fieldOfParam(reason.param) : null;
-  return field ? { message: '', fields: { [field]: message } } : { message, fields: {} };
 }

@@ -2,14 +2,14 @@ import type { IRunningSessions } from '@jupyterlab/running';
 import { TranslationBundle } from '@jupyterlab/translation';
 import { Signal } from '@lumino/signaling';
 
-import { IPerijoveClient } from '../api';
+import { IPerijoveClient, isEnded } from '../api';
 import { attempt, ObjectListModel, perijoveIcon } from '../core';
 import { JobsApi } from './api';
-import { nameOf } from './commands';
-import { isEnded, stateLabel } from './states';
+import { nameOf } from './names';
+import { stateLabel } from './states';
 import { IJob } from './types';
 
-/** Fine-tuning jobs among Lab's running things. */
+/** Jobs of all kinds among Lab's running things. */
 export function runningJobs(
   client: IPerijoveClient,
   api: () => JobsApi,
@@ -27,7 +27,7 @@ export function runningJobs(
   const runningChanged = new Signal<unknown, void>(model);
   model.changed.connect(() => runningChanged.emit(), runningChanged);
   return {
-    name: trans.__('Fine-tuning jobs'),
+    name: trans.__('Jobs'),
     running: () =>
       unended().map(job => ({
         icon: () => perijoveIcon,
@@ -46,8 +46,6 @@ export function runningJobs(
     shutdownAll: () => unended().forEach(job => void cancel(job)),
     shutdownLabel: trans.__('Cancel job'),
     shutdownAllLabel: trans.__('Cancel all'),
-    shutdownAllConfirmationText: trans.__(
-      'Cancel all fine-tuning jobs? They cannot be taken up again.'
-    )
+    shutdownAllConfirmationText: trans.__('Cancel all jobs? They cannot be taken up again.')
   };
 }

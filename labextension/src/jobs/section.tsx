@@ -4,9 +4,9 @@ import { Widget } from '@lumino/widgets';
 import * as React from 'react';
 
 import { createListSection, IColumn, ISnippets, ObjectListModel, RelativeTime } from '../core';
-import { nameOf } from './commands';
 import * as ids from './ids';
-import { StateBadge } from './JobState';
+import { shortProgress, StateBadge } from './JobState';
+import { kindIcon, kindText, nameOf } from './names';
 import { reasonOf, stateLabel } from './states';
 import { IJob } from './types';
 
@@ -16,14 +16,22 @@ interface ISectionContext {
   readonly trans: TranslationBundle;
 }
 
-/** The list of fine-tuning jobs in the side panel. */
+/** The list of jobs of all kinds in the side panel. */
 export function createSection(context: ISectionContext, snippets: ISnippets): Widget {
   const { model, commands, trans } = context;
   return createListSection(
     {
       model,
       kind: ids.JOB_KIND,
-      label: trans.__('Fine-tuning jobs'),
+      label: trans.__('Jobs'),
+      choice: {
+        label: trans.__('Kind of job'),
+        all: trans.__('All kinds'),
+        options: [
+          { label: trans.__('Fine-tunes'), accepts: job => job.object === 'fine_tuning.job' },
+          { label: trans.__('Batch jobs'), accepts: job => job.object === 'batch_job' }
+        ]
+      },
       columns: jobColumns(trans),
       commands,
       rowCommands: [
@@ -37,9 +45,14 @@ export function createSection(context: ISectionContext, snippets: ISnippets): Wi
       ],
       openCommand: ids.OPEN_JOB,
       empty: {
-        title: trans.__('No fine-tuning jobs'),
-        text: trans.__('Teach a model from your own examples: choose a training file and start.'),
-        actions: [{ label: trans.__('Fine-tune a model…'), command: ids.CREATE_JOB }]
+        title: trans.__('No jobs'),
+        text: trans.__(
+          'Teach a model from your own examples, or run a command on this machine or a cluster.'
+        ),
+        actions: [
+          { label: trans.__('Fine-tune a model…'), command: ids.CREATE_JOB },
+          { label: trans.__('New batch job…'), command: ids.CREATE_BATCH_JOB }
+        ]
       },
       name: job => nameOf(job, job.id),
       trans
@@ -54,8 +67,16 @@ function jobColumns(trans: TranslationBundle): readonly IColumn<IJob>[] {
       id: 'name',
       title: trans.__('Name'),
       value: job => nameOf(job, job.id),
-      render: job => <span title={job.id}>{nameOf(job, job.id)}</span>,
+      render: job => <Name job={job} trans={trans} />,
       width: 'minmax(70px, 1fr)'
+    },
+    {
+      id: 'kind',
+      title: trans.__('Kind'),
+      value: job => kindText(job.object, trans),
+      render: job => kindText(job.object, trans),
+      width: '72px',
+      wide: true
     },
     {
       id: 'state',
@@ -65,7 +86,7 @@ function jobColumns(trans: TranslationBundle): readonly IColumn<IJob>[] {
         const why = job.state === 'succeeded' ? '' : reasonOf(job, trans);
         return (
           <span title={why}>
-            <StateBadge state={job.state} trans={trans} /> {percentage(job)}{' '}
+            <StateBadge state={job.state} trans={trans} /> {shortProgress(job, trans)}{' '}
             <span className="jp-PerijoveReason">{why}</span>
           </span>
         );
@@ -91,9 +112,20 @@ function jobColumns(trans: TranslationBundle): readonly IColumn<IJob>[] {
   ];
 }
 
-function percentage(job: IJob): string {
-  const { step, total_steps: total } = job.progress ?? {};
-  return job.state === 'running' && typeof step === 'number' && total
-    ? `${Math.floor((100 * step) / total)} %`
-    : '';
+/** The name, and before it what kind of job it is. */
+function Name(props: {
+  readonly job: IJob;
+  readonly trans: TranslationBundle;
+}): React.ReactElement {
+  const { job, trans } = props;
+  const kind = kindText(job.object, trans);
+  const icon = kindIcon(job.object);
+  return (
+    <span title={trans.__('%1 %2', kind, job.id)}>
+      <span className="jp-PerijoveJob-kind" role="img" aria-label={kind}>
+        <icon.react tag="span" />
+      </span>
+      {nameOf(job, job.id)}
+    </span>
+  );
 }

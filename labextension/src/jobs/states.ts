@@ -6,13 +6,6 @@ import type { IJob } from './types';
 export type JobState =
   'queued' | 'admitted' | 'running' | 'paused' | 'succeeded' | 'failed' | 'cancelled';
 
-const ENDED: ReadonlySet<string> = new Set(['succeeded', 'failed', 'cancelled']);
-
-/** Nothing more will happen to a job in this state. */
-export function isEnded(state: string): boolean {
-  return ENDED.has(state);
-}
-
 /** A sign for each state, so that colour is not the only difference. */
 export const STATE_SIGNS: Readonly<Record<JobState, string>> = {
   queued: '○',

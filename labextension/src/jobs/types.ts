@@ -1,7 +1,8 @@
-import { IClonable } from './form';
+import { IBatchJob, JobObject } from '../api';
+import { IClonable } from './fineTuneForm';
 import { JobState } from './states';
 
-/** How far a running job is. */
+/** How far a running fine-tune is. */
 export interface IJobProgress {
   readonly step: number | null;
   readonly total_steps: number | null;
@@ -10,27 +11,39 @@ export interface IJobProgress {
   readonly eta_seconds: number | null;
 }
 
-/** A fine-tuning job as the platform returns it. Times are Unix seconds. */
-export interface IJob extends IClonable {
+/** What jobs of every kind have. Times are Unix seconds. */
+interface IAnyJob {
   readonly id: string;
-  readonly object: 'fine_tuning.job';
+  readonly object: JobObject;
   readonly created_at: number;
   readonly finished_at: number | null;
-  readonly fine_tuned_model: string | null;
   readonly status: string;
   readonly state: JobState;
   readonly state_reason: string | null;
   readonly queue_position: number | null;
   readonly cluster: string | null;
-  readonly progress: IJobProgress | null;
-  readonly trained_tokens: number | null;
+  readonly priority: number;
+  readonly max_run_seconds: number | null;
   readonly error: { readonly message?: string | null } | null;
 }
+
+/** A fine-tuning job as the platform returns it. */
+export interface IFineTune extends IAnyJob, Omit<IClonable, keyof IAnyJob> {
+  readonly object: 'fine_tuning.job';
+  readonly fine_tuned_model: string | null;
+  readonly progress: IJobProgress | null;
+  readonly trained_tokens: number | null;
+}
+
+/** A batch job as the platform returns it. */
+export type { IBatchJob };
+
+export type IJob = IFineTune | IBatchJob;
 
 /** Something that happened to a job. */
 export interface IJobEvent {
   readonly id: string;
-  readonly object: 'fine_tuning.job.event';
+  readonly object: string;
   readonly created_at: number;
   readonly level: 'info' | 'warn' | 'error';
   readonly message: string;
@@ -38,7 +51,7 @@ export interface IJobEvent {
   readonly data: Readonly<Record<string, unknown>> | null;
 }
 
-/** What a job has saved on its way. */
+/** What a fine-tune has saved on its way. */
 export interface ICheckpoint {
   readonly object: string;
   readonly id: string;

@@ -1,12 +1,11 @@
-import { IEventStream, IPerijoveClient, IPlatformEvent } from '../api';
-import { isEnded } from './states';
+import { IEventStream, IPerijoveClient, IPlatformEvent, isEnded, JOB_OBJECTS } from '../api';
 import { IJob } from './types';
 
 /** The most jobs whose end is remembered. */
 const MAX_REMEMBERED = 200;
 
 /**
- * Tells once of each job that ends while this Lab is open.
+ * Tells once of each job of any kind that ends while this Lab is open.
  *
  * A job that was over before is not told of: it has to be seen under way first,
  * or to have ended after the watch began.
@@ -21,7 +20,9 @@ export class JobEndWatcher {
   }
 
   start(): void {
-    this._client.events.changes<IJob>('fine_tuning.job').connect(this._onEvent, this);
+    for (const object of JOB_OBJECTS) {
+      this._client.events.changes<IJob>(object).connect(this._onEvent, this);
+    }
   }
 
   private _onEvent(_: IEventStream, event: IPlatformEvent<IJob>): void {

@@ -1,3 +1,5 @@
+import '../../style/views.js';
+
 import { TranslationBundle } from '@jupyterlab/translation';
 
 import { IModel } from '../api';

@@ -1,7 +1,4 @@
-import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
-import { ICommandPalette } from '@jupyterlab/apputils';
 import { IDocumentManager } from '@jupyterlab/docmanager';
-import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import {
   addIcon,
   deleteIcon,
@@ -11,40 +8,20 @@ import {
   stopIcon
 } from '@jupyterlab/ui-components';
 
-import { IModel, IPerijoveClient } from '../api';
-import {
-  IDetailRegistry,
-  IPerijovePreferences,
-  ISnippets,
-  ObjectListModel,
-  perijoveIcon
-} from '../core';
-import { addObjectKind, IPerijovePanel } from '../sidebar';
+import { IModel } from '../api';
+import { ObjectListModel, perijoveIcon } from '../core';
+import { addObjectKind, objectPlugin } from '../sidebar';
 import { ModelsApi } from './api';
 import { addModelCommands, IModelContext, MODEL_COMMANDS } from './commands';
 import { modelSnippets } from './snippets';
 
 /** Models: pull, register, load, try, delete. */
-export const modelsPlugin: JupyterFrontEndPlugin<void> = {
-  id: '@perijove/labextension:models',
+export const modelsPlugin = objectPlugin<[IDocumentManager]>({
+  name: 'models',
   description: 'The Models section of the Perijove panel.',
-  autoStart: true,
-  requires: [IPerijoveClient, IPerijovePanel, IDetailRegistry, ISnippets, IPerijovePreferences],
-  optional: [ICommandPalette, IDocumentManager, ITranslator],
-  activate: (
-    app: JupyterFrontEnd,
-    client: IPerijoveClient,
-    panel: IPerijovePanel,
-    details: IDetailRegistry,
-    snippets: ISnippets,
-    preferences: IPerijovePreferences,
-    palette: ICommandPalette | null,
-    manager: IDocumentManager | null,
-    maybeTranslator: ITranslator | null
-  ): void => {
-    const translator = maybeTranslator ?? nullTranslator;
-    const trans = translator.load('perijove');
-    const { commands } = app;
+  optional: [IDocumentManager],
+  activate: (host, manager): void => {
+    const { commands, client, details, preferences, snippets, translator, trans } = host;
     const model = new ObjectListModel<IModel>(client, { path: '/v1/models', object: 'model' });
     const context: IModelContext = {
       commands,
@@ -64,7 +41,6 @@ export const modelsPlugin: JupyterFrontEndPlugin<void> = {
       trans
     };
     addModelCommands(context);
-    const host = { commands, panel, details, snippets, palette, trans };
     addObjectKind(host, {
       model,
       followers: Object.values(MODEL_COMMANDS),
@@ -125,4 +101,4 @@ export const modelsPlugin: JupyterFrontEndPlugin<void> = {
       }
     });
   }
-};
+});

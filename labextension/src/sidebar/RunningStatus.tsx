@@ -28,7 +28,7 @@ export class RunningStatus extends ReactWidget {
     return (
       <button
         className="jp-PerijoveStatus"
-        title={this._trans.__('Show the fine-tuning jobs')}
+        title={this._trans.__('Show the jobs')}
         onClick={this._onClick}
       >
         <perijoveIcon.react tag="span" stylesheet="statusBar" />

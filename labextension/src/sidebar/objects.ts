@@ -1,19 +1,75 @@
+import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
 import { ICommandPalette } from '@jupyterlab/apputils';
-import { TranslationBundle } from '@jupyterlab/translation';
+import { ITranslator, nullTranslator, TranslationBundle } from '@jupyterlab/translation';
 import { CommandRegistry } from '@lumino/commands';
+import { Token } from '@lumino/coreutils';
 
-import { IObject } from '../api';
-import { IDetailKind, IDetailRegistry, ISnippets, ObjectListModel, SnippetMaker } from '../core';
+import { IObject, IPerijoveClient } from '../api';
+import {
+  IDetailKind,
+  IDetailRegistry,
+  IPerijovePreferences,
+  ISnippets,
+  ObjectListModel,
+  SnippetMaker
+} from '../core';
 import { IPerijovePanel, ISection } from './tokens';
 
-/** Where a kind of object is added to. */
+/** What a kind of object is given at activation. */
 export interface IObjectHost {
+  readonly app: JupyterFrontEnd;
   readonly commands: CommandRegistry;
+  readonly client: IPerijoveClient;
   readonly panel: IPerijovePanel;
   readonly details: IDetailRegistry;
   readonly snippets: ISnippets;
+  readonly preferences: IPerijovePreferences;
   readonly palette: ICommandPalette | null;
+  readonly translator: ITranslator;
   readonly trans: TranslationBundle;
+}
+
+/** A plugin that adds one kind of object. */
+export interface IObjectPlugin<Others extends unknown[]> {
+  /** The last part of its id. */
+  readonly name: string;
+  readonly description: string;
+  /** What it takes besides, where Lab has it. */
+  readonly optional?: { readonly [K in keyof Others]: Token<Others[K]> };
+  readonly activate: (
+    host: IObjectHost,
+    ...others: { [K in keyof Others]: Others[K] | null }
+  ) => void;
+}
+
+/** The plugin of Lab for a kind of object. */
+export function objectPlugin<Others extends unknown[] = []>(
+  plugin: IObjectPlugin<Others>
+): JupyterFrontEndPlugin<void> {
+  return {
+    id: `@perijove/labextension:${plugin.name}`,
+    description: plugin.description,
+    autoStart: true,
+    requires: [IPerijoveClient, IPerijovePanel, IDetailRegistry, ISnippets, IPerijovePreferences],
+    optional: [ICommandPalette, ITranslator, ...(plugin.optional ?? [])],
+    activate: (
+      app: JupyterFrontEnd,
+      client: IPerijoveClient,
+      panel: IPerijovePanel,
+      details: IDetailRegistry,
+      snippets: ISnippets,
+      preferences: IPerijovePreferences,
+      palette: ICommandPalette | null,
+      maybeTranslator: ITranslator | null,
+      ...others: { [K in keyof Others]: Others[K] | null }
+    ): void => {
+      const { commands } = app;
+      const translator = maybeTranslator ?? nullTranslator;
+      const trans = translator.load('perijove');
+      const own = { app, commands, client, panel, details, snippets, preferences };
+      plugin.activate({ ...own, palette, translator, trans }, ...others);
+    }
+  };
 }
 
 /** All that one kind of object adds to Lab, besides its commands. */

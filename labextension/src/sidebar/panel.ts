@@ -24,7 +24,7 @@ export class PerijoveSidePanel extends SidePanel {
     this.id = PANEL_ID;
     this.addClass('jp-PerijovePanel');
     this.title.icon = perijoveIcon;
-    this.title.caption = trans.__('Perijove: models, files, fine-tuning, vector stores, clusters');
+    this.title.caption = trans.__('Perijove: models, files, jobs, vector stores, clusters');
     const message = ReactWidget.create(
       React.createElement(PlatformMessage, { status: _client.status, trans })
     );

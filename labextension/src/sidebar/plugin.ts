@@ -47,7 +47,7 @@ export const panelPlugin: JupyterFrontEndPlugin<IPerijovePanel> = {
     app.commands.addCommand(OPEN_PANEL, {
       label: args =>
         args.isLauncher ? trans.__('Models and data') : trans.__('Show the Perijove panel'),
-      caption: trans.__('Models, files, fine-tuning and vector stores'),
+      caption: trans.__('Models, files, jobs and vector stores'),
       icon: perijoveIcon,
       describedBy: {
         args: {

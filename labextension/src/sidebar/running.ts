@@ -1,15 +1,20 @@
 import { ISignal, Signal } from '@lumino/signaling';
 
-import { IEventStream, IJobSummary, IPerijoveClient, IPlatformEvent } from '../api';
+import {
+  IEventStream,
+  IJobSummary,
+  IPerijoveClient,
+  IPlatformEvent,
+  isEnded,
+  JOB_OBJECTS,
+  JobObject,
+  jobsPath
+} from '../api';
 
-const JOBS = '/v1/fine_tuning/jobs';
-
-/** Jobs that are looked through at start; more than that have not been started lately. */
+/** Jobs of each kind that are looked through at start; more than that have not been started lately. */
 const LOOK_BACK = 100;
 
-const ENDED = ['succeeded', 'failed', 'cancelled'];
-
-/** Which jobs have not ended, kept fresh by the platform's events. */
+/** Which jobs of any kind have not ended, kept fresh by the platform's events. */
 export class RunningJobs {
   constructor(private readonly _client: Pick<IPerijoveClient, 'list' | 'events' | 'status'>) {}
 
@@ -24,16 +29,20 @@ export class RunningJobs {
   /** Begin once the platform is ready. */
   async start(): Promise<void> {
     await this._client.status.whenReady();
-    this._client.events.changes<IJobSummary>('fine_tuning.job').connect(this._onEvent, this);
+    for (const object of JOB_OBJECTS) {
+      this._client.events.changes<IJobSummary>(object).connect(this._onEvent, this);
+    }
     this._client.events.reset.connect(this._onReset, this);
     await this._read();
   }
 
   private async _read(): Promise<void> {
     try {
-      const page = await this._client.list<IJobSummary>(JOBS, { limit: LOOK_BACK });
-      const ids = page.data.filter(job => !ENDED.includes(job.state)).map(job => job.id);
-      this._set(new Set(ids));
+      const read = (object: JobObject) =>
+        this._client.list<IJobSummary>(jobsPath(object), { limit: LOOK_BACK });
+      const pages = await Promise.all(JOB_OBJECTS.map(read));
+      const jobs = pages.flatMap(page => page.data);
+      this._set(new Set(jobs.filter(job => !isEnded(job.state)).map(job => job.id)));
     } catch {
       // The count is an ornament: the section itself says what is wrong.
       this._set(new Set());
@@ -42,7 +51,7 @@ export class RunningJobs {
 
   private _onEvent(_: IEventStream, event: IPlatformEvent<IJobSummary>): void {
     const ids = new Set(this._ids);
-    if (event.type.endsWith('.deleted') || ENDED.includes(event.data.state)) {
+    if (event.type.endsWith('.deleted') || isEnded(event.data.state)) {
       ids.delete(event.object_id);
     } else {
       ids.add(event.object_id);

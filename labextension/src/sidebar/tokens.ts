@@ -17,7 +17,7 @@ export interface ISectionButton {
 export interface ISection {
   readonly id: string;
   readonly title: string;
-  /** Lower is higher: Models 10, Files 20, Fine-tuning 30, Vector stores 40, Clusters 50. */
+  /** Lower is higher: Models 10, Files 20, Jobs 30, Vector stores 40, Clusters 50. */
   readonly rank: number;
   readonly toolbar?: readonly ISectionButton[];
   /** Called when the panel is first seen with the platform ready, so import views here. */
@@ -29,7 +29,7 @@ export interface IPerijovePanel {
   addSection(section: ISection): IDisposable;
   /** Bring the panel to the front, with this section open. */
   show(sectionId?: string): void;
-  /** Jobs that have not ended. */
+  /** Jobs of any kind that have not ended. */
   readonly running: RunningJobs;
 }
 

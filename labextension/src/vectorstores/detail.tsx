@@ -1,3 +1,5 @@
+import '../../style/views.js';
+
 import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 

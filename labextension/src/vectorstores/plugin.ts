@@ -1,17 +1,7 @@
-import { JupyterFrontEnd, JupyterFrontEndPlugin } from '@jupyterlab/application';
-import { ICommandPalette } from '@jupyterlab/apputils';
-import { ITranslator, nullTranslator } from '@jupyterlab/translation';
 import { addIcon, deleteIcon, refreshIcon } from '@jupyterlab/ui-components';
 
-import { IPerijoveClient } from '../api';
-import {
-  IDetailRegistry,
-  IPerijovePreferences,
-  ISnippets,
-  ObjectListModel,
-  perijoveIcon
-} from '../core';
-import { addObjectKind, IPerijovePanel } from '../sidebar';
+import { ObjectListModel, perijoveIcon } from '../core';
+import { addObjectKind, objectPlugin } from '../sidebar';
 import { VectorStoresApi } from './api';
 import { addStoreCommands, IStoreContext } from './commands';
 import * as ids from './ids';
@@ -19,24 +9,11 @@ import { SEARCH_KIND, searchSnippets, storeSnippets } from './snippets';
 import { IVectorStore } from './types';
 
 /** Vector stores: the list, a store's tab with its search, the dialogs that fill it. */
-export const vectorStoresPlugin: JupyterFrontEndPlugin<void> = {
-  id: '@perijove/labextension:vector-stores',
+export const vectorStoresPlugin = objectPlugin({
+  name: 'vector-stores',
   description: 'Vector stores of the Perijove platform.',
-  autoStart: true,
-  requires: [IPerijoveClient, IPerijovePanel, IDetailRegistry, ISnippets, IPerijovePreferences],
-  optional: [ITranslator, ICommandPalette],
-  activate: (
-    app: JupyterFrontEnd,
-    client: IPerijoveClient,
-    panel: IPerijovePanel,
-    details: IDetailRegistry,
-    snippets: ISnippets,
-    preferences: IPerijovePreferences,
-    translator: ITranslator | null,
-    palette: ICommandPalette | null
-  ): void => {
-    const { commands } = app;
-    const trans = (translator ?? nullTranslator).load('perijove');
+  activate: (host): void => {
+    const { commands, client, details, preferences, snippets, trans } = host;
     const model = new ObjectListModel<IVectorStore>(client, {
       path: '/v1/vector_stores',
       object: 'vector_store'
@@ -47,7 +24,6 @@ export const vectorStoresPlugin: JupyterFrontEndPlugin<void> = {
 
     addStoreCommands(context);
     snippets.add(SEARCH_KIND, searchSnippets);
-    const host = { commands, panel, details, snippets, palette, trans };
     addObjectKind(host, {
       model,
       followers: [ids.DELETE_STORE],
@@ -86,4 +62,4 @@ export const vectorStoresPlugin: JupyterFrontEndPlugin<void> = {
       }
     });
   }
-};
+});

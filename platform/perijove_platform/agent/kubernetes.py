@@ -2,13 +2,14 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import h11
 
 from perijove_platform.agent.apiserver import ApiServer, HttpConnection, Unreachable
 from perijove_platform.agent.relay import relay
 from perijove_platform.agent.requests import HOP_BY_HOP, BadTarget, KubernetesRequest, parse
+from perijove_platform.agent.sockets import Socket
 from perijove_platform.tunnel import Stream, StreamReset
 
 # What may be sent a second time, when a connection that was used before turns out to be closed.
@@ -18,6 +19,17 @@ _END_HERE = frozenset(name.encode() for name in HOP_BY_HOP)
 
 class _NotSent(Exception):
     """The connection was gone before it carried the request."""
+
+
+class _Switched(NamedTuple):
+    """A connection that has become another protocol's.
+
+    Attributes:
+        leading: what the kube-apiserver has sent of it already.
+    """
+
+    socket: Socket
+    leading: bytes
 
 
 class KubernetesTarget:
@@ -30,11 +42,15 @@ class KubernetesTarget:
         """Carry the exchange to its end; a reset says why it could not be."""
         try:
             request = parse(target)
+            del target  # there may be thousands of streams, for hours
             body = await self._first_of_body(stream, request)
             try:
-                await self._exchange(stream, request, body)
+                switched = await self._exchange(stream, request, body)
             except _NotSent:
-                await self._exchange(stream, request, body, fresh=True)
+                switched = await self._exchange(stream, request, body, fresh=True)
+            if switched is not None:
+                del request
+                await relay(stream, switched.socket, leading=switched.leading, half_close=False)
         except StreamReset:
             raise
         except (BadTarget, h11.LocalProtocolError) as error:
@@ -54,9 +70,11 @@ class KubernetesTarget:
 
     async def _exchange(
         self, stream: Stream, request: KubernetesRequest, body: bytes | None, *, fresh: bool = False
-    ) -> None:
+    ) -> "_Switched | None":
+        """Carry one exchange to its end, or to where the connection speaks another protocol."""
         connection = await self._server.connect(fresh=fresh)
         upload: asyncio.Task[None] | None = None
+        switched: _Switched | None = None
         try:
             try:
                 await connection.send(
@@ -73,12 +91,14 @@ class KubernetesTarget:
                 elif connection.idle_since and body is None and request.method in REPEATABLE and not fresh:
                     raise _NotSent from error
                 raise
-            await self._answer(stream, connection, head)
+            switched = await self._answer(stream, connection, head)
+            return switched
         finally:
             if upload is not None:
                 upload.cancel()
                 await asyncio.gather(upload, return_exceptions=True)
-            self._server.release(connection)
+            if switched is None:
+                self._server.release(connection)
 
     def _head(self, request: KubernetesRequest, body: bytes | None) -> list[tuple[bytes, bytes]]:
         headers = [(b"host", self._server.authority), *request.headers, self._server.credentials()]
@@ -94,7 +114,7 @@ class KubernetesTarget:
 
     async def _answer(
         self, stream: Stream, connection: HttpConnection, head: h11.Response | h11.InformationalResponse
-    ) -> None:
+    ) -> "_Switched | None":
         switched = head.status_code == 101
         headers = [
             [name.decode("latin-1"), value.decode("latin-1")]
@@ -106,11 +126,11 @@ class KubernetesTarget:
         except ValueError:
             raise h11.RemoteProtocolError("the head of its answer is too large") from None
         if switched:
-            await relay(stream, connection.socket, leading=connection.state.trailing_data[0], half_close=False)
-            return
+            return _Switched(connection.socket, connection.state.trailing_data[0])
         async for chunk in connection.body():
             await stream.write(chunk)
         stream.finish()
+        return None
 
 
 async def _upload(stream: Stream, connection: HttpConnection, first: bytes) -> None:

@@ -13,10 +13,11 @@ from perijove_platform.agent.apiserver import ApiError, ApiServer, ServiceAccoun
 from perijove_platform.agent.credentials import Credentials, NoCredential
 from perijove_platform.agent.health import HealthServer
 from perijove_platform.agent.kubernetes import KubernetesTarget
+from perijove_platform.agent.memory import give_back
 from perijove_platform.agent.pods import PodTargets
 from perijove_platform.agent.settings import AgentSettings, SettingsError
-from perijove_platform.tunnel import Limits, Stream
-from perijove_platform.tunnel.handshake import Hello, KubernetesInfo, TextChannel
+from perijove_platform.tunnel import Limits, ProtocolError, Stream
+from perijove_platform.tunnel.handshake import Hello, KubernetesInfo, TextChannel, told_replicas
 from perijove_platform.tunnel.keeper import LinkKeeper, Pace
 from perijove_platform.tunnel.websocket import DialFailed, dial
 
@@ -50,6 +51,7 @@ class Agent:
         self._targets = {
             "kubernetes": KubernetesTarget(self._server).serve,
             "pod": PodTargets(self._server).serve,
+            "replicas": self._learn,
         }
         self._version = ""
         self._version_asked = float("-inf")
@@ -68,9 +70,11 @@ class Agent:
     async def run(self) -> None:
         """Serve streams; on cancellation the links are ended so that the platform knows."""
         await self.health.start()
+        trimming = asyncio.create_task(give_back(lambda: self.streams))
         try:
             await self._keeper.run()
         finally:
+            trimming.cancel()
             self.health.stop()
             self._server.close()
 
@@ -113,7 +117,19 @@ class Agent:
         if serve is None:
             stream.reset("bad_target", f"This agent ({__version__}) knows the targets {', '.join(self._targets)} only.")
         else:
-            await serve(stream, target)
+            serving = serve(stream, target)
+            del target  # there may be thousands of streams, for hours
+            await serving
+
+    async def _learn(self, stream: Stream, target: Mapping[str, Any]) -> None:
+        """The platform has other replicas than it had."""
+        try:
+            self._keeper.learn(told_replicas(target))
+        except ProtocolError as error:
+            stream.reset("bad_target", str(error))
+            return
+        stream.accept({})
+        stream.finish()
 
 
 def _tls(settings: AgentSettings) -> ssl.SSLContext | None:

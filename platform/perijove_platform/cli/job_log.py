@@ -114,7 +114,7 @@ class _LogReader:
             job = changes.get(self._job_url)
             if ended(job):
                 return True
-            state = changes.next_state("fine_tuning.job", job["id"], self._job_url)
+            state = changes.next_state(job["object"], job["id"], self._job_url)
             return state is None
 
 

@@ -71,18 +71,17 @@ def _cluster(session: Session, reference: str) -> Json:
     return found
 
 
-def _authority(given: Path | None) -> bytes | None:
-    path = given or (Path(os.environ["SSL_CERT_FILE"]) if os.environ.get("SSL_CERT_FILE") else None)
-    return path.read_bytes() if path else None
+def _authority(given: Path | None) -> Path | None:
+    return given or (Path(os.environ["SSL_CERT_FILE"]) if os.environ.get("SSL_CERT_FILE") else None)
 
 
-def _entries(session: Session, cluster: Json, name: str, authority: bytes | None) -> dict[str, Json]:
+def _entries(session: Session, cluster: Json, name: str, authority: Path | None) -> dict[str, Json]:
     server: Json = {"server": f"{session.connection.base_url}/v1/sessions/{cluster['id']}"}
     if authority is not None:
-        server["certificate-authority-data"] = base64.b64encode(authority).decode()
+        server["certificate-authority-data"] = base64.b64encode(authority.read_bytes()).decode()
     return {
         "clusters": {"name": name, "cluster": server},
-        "users": {"name": name, "user": {"exec": _plugin(session, cluster["id"])}},
+        "users": {"name": name, "user": {"exec": _plugin(session, cluster["id"], authority)}},
         "contexts": {"name": name, "context": {"cluster": name, "user": name, "namespace": _namespace(session)}},
     }
 
@@ -91,8 +90,12 @@ def _namespace(session: Session) -> str:
     return namespace_name(session.get("/v1/me")["project_id"])
 
 
-def _plugin(session: Session, cluster_id: str) -> Json:
-    """How kubectl gets a credential: with the key that the shell or the data directory has then."""
+def _plugin(session: Session, cluster_id: str, authority: Path | None) -> Json:
+    """How kubectl gets a credential: with the key that the shell or the data directory has then.
+
+    Args:
+        authority: what the plugin checks the platform's certificate with, as kubectl does.
+    """
     program = shutil.which("perijove")
     command = [program] if program else [sys.executable, "-m", "perijove_platform"]
     arguments = ["kube-token", cluster_id]
@@ -100,7 +103,9 @@ def _plugin(session: Session, cluster_id: str) -> Json:
     if session.data_dir is not None:
         arguments += ["--data-dir", str(session.data_dir.absolute())]
     elif os.environ.get("PERIJOVE_BASE_URL"):
-        environment = [{"name": "PERIJOVE_BASE_URL", "value": session.connection.base_url}]
+        environment.append({"name": "PERIJOVE_BASE_URL", "value": session.connection.base_url})
+    if authority is not None:
+        environment.append({"name": "SSL_CERT_FILE", "value": str(authority.absolute())})
     return {
         "apiVersion": EXEC_API,
         "command": command[0],

@@ -24,6 +24,7 @@ class LazyGroup(click.Group):
     """
 
     lazy: ClassVar[dict[str, tuple[str, str]]] = {
+        "batch-jobs": ("perijove_platform.cli.batch_jobs", "Run any command to its end."),
         "chat": ("perijove_platform.cli.chat", "Talk to a model."),
         "clusters": ("perijove_platform.cli.clusters", "Register Kubernetes clusters, see them, and set quotas."),
         "files": ("perijove_platform.cli.files", "Upload, list, download, validate and delete files."),

@@ -76,7 +76,12 @@ class Session:
             yield
         except httpx.UnsupportedProtocol:
             raise Unreachable("PERIJOVE_BASE_URL is not an address: it must begin with http:// or https://.") from None
-        except httpx.ConnectError:
+        except httpx.ConnectError as error:
+            if "CERTIFICATE_VERIFY_FAILED" in str(error):
+                raise Unreachable(
+                    f"The certificate of {self.connection.base_url} is not trusted. Set SSL_CERT_FILE to a file (PEM) "
+                    "with the certificates that have signed it."
+                ) from None
             message = f"No platform answers at {self.connection.base_url}. Start one with `perijove serve`."
             raise Unreachable(message) from None
         except httpx.TimeoutException:

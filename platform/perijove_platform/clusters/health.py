@@ -11,6 +11,7 @@ from perijove_platform.clusters import store
 from perijove_platform.clusters.announcements import publish_updated
 from perijove_platform.clusters.public import nodes_of, summary_of
 from perijove_platform.clusters.status import StatusReport
+from perijove_platform.clusters.store import ClusterRow
 from perijove_platform.database import Database, now
 from perijove_platform.events import EventBus
 
@@ -19,6 +20,8 @@ logger = logging.getLogger(__name__)
 LOST_SECONDS = 8
 """After so long without contact a cluster that counts as connected is lost."""
 CONTACT_SECONDS = 2.0
+MAX_VERSIONS = 8
+"""Of agents that are connected at the same time; more are left out."""
 REPORT_SECONDS = 1.0
 """Reports of one cluster are written at most this often; the newest is never left out."""
 _LOST = "the connection to its agent was lost; jobs that run there go on, and are heard of when it is back"
@@ -49,8 +52,15 @@ class ClusterHealth:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def connection_changed(self, cluster_id: str, connected: bool) -> None:
-        """The cluster can, or cannot, be reached from here. Told again, it changes nothing."""
+    async def connection_changed(
+        self, cluster_id: str, connected: bool, *, agents: int | None = None, versions: Sequence[str] = ()
+    ) -> None:
+        """The cluster can, or cannot, be reached from here. Told again, it changes nothing.
+
+        Args:
+            agents: that are connected, to whichever replica; ``None`` when that is not known.
+            versions: of their programs, in any order; empty when they are not known.
+        """
         if connected:
             self._connected.add(cluster_id)
             self._any_connected.set()
@@ -62,15 +72,19 @@ class ClusterHealth:
             if row is None or row.state == "revoked":
                 self._connected.discard(cluster_id)
                 return
+            before = _shown(row)
             if connected:
                 row.last_contact_at = now()
-            if connected and row.state != "connected":
-                row.state, row.state_reason = "connected", None
-            elif not connected and row.state == "connected":
-                row.state, row.state_reason = "lost", _LOST
+                row.agents = max(1, row.agents if agents is None else agents)
+                row.agent_versions = sorted({*versions})[:MAX_VERSIONS] if versions else row.agent_versions
+                if row.state != "connected":
+                    row.state, row.state_reason = "connected", None
             else:
-                return
-            await publish_updated(session, self._events, row)
+                row.agents = 0
+                if row.state == "connected":
+                    row.state, row.state_reason = "lost", _LOST
+            if _shown(row) != before:
+                await publish_updated(session, self._events, row)
 
     async def record_status(self, cluster_id: str, report: StatusReport) -> None:
         """Keep a report; the newest one is written within `REPORT_SECONDS`."""
@@ -135,3 +149,8 @@ class ClusterHealth:
                 await self.connection_changed(cluster_id, False)
         if not self._connected:
             self._any_connected.clear()
+
+
+def _shown(row: ClusterRow) -> tuple[str, int, list[str]]:
+    """What of a connection people see."""
+    return row.state, row.agents, row.agent_versions

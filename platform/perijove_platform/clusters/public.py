@@ -43,7 +43,7 @@ def summary_of(report: StatusReport) -> ClusterSummary:
             Accelerator(**asdict(found), free=max(0, found.total - found.used)) for found in report.accelerators
         ],
         queues=[Queue.model_validate(queue, from_attributes=True) for queue in queues],
-        components=dict(report.components),
+        component_versions=dict(report.components),
         problems=_problems(report)[:MAX_PROBLEMS],
     )
 
@@ -64,9 +64,15 @@ def public_cluster(row: ClusterRow, status: tuple[dict[str, Any], int] | None) -
     reason = row.state_reason
     if row.state == "connected" and summary.get("problems"):
         reason = "; ".join(summary["problems"])
+    versions = dict(summary.get("component_versions", {}))
+    if row.agent_versions:
+        versions["agent"] = ", ".join(row.agent_versions)
     return Cluster.model_validate(
         {
             **summary,
+            "component_versions": versions,
+            "agents": row.agents,
+            "agent_versions": row.agent_versions,
             "id": row.id,
             "kind": "kubernetes",
             "name": row.name,

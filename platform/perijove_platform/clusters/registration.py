@@ -82,6 +82,7 @@ class AgentRegistration:
             await self._end_credentials(session, row)
             await store.add_credential(session, credential, keep=KEPT)
             row.state, row.state_reason = "registering", "its agent has registered and has not connected yet"
+            row.agents = 0
             await publish_updated(session, self._events, row)
         self.forget(row.id)
         return AgentCredential(cluster_id=row.id, cluster=row.name, credential=secret.text)
@@ -90,7 +91,7 @@ class AgentRegistration:
         """Let nobody in as the cluster's agent; `forget` it when the transaction has been committed."""
         await store.end_tokens(session, row.id)
         await self._end_credentials(session, row)
-        row.state = "revoked"
+        row.state, row.agents = "revoked", 0
         row.state_reason = f"{by} revoked its agent's credential; a new registration token lets an agent in again"
         return await publish_updated(session, self._events, row)
 

@@ -110,7 +110,10 @@ class ClusterSummary(Response):
     capacity: ClusterCapacity | None = None
     accelerators: list[Accelerator] = Field(default_factory=list)
     queues: list[Queue] = Field(default_factory=list)
-    components: dict[str, str] = Field(default_factory=dict, description="Versions by name.")
+    component_versions: dict[str, str] = Field(
+        default_factory=dict,
+        description="By name, as agent and kueue; an empty version is of one that is there and does not tell.",
+    )
     problems: list[str] = Field(default_factory=list, description="What keeps it from being healthy, in words.")
 
 
@@ -127,6 +130,10 @@ class Cluster(ClusterSummary):
     created_at: int | None = None
     created_by: str | None = None
     last_contact_at: int | None = None
+    agents: int = Field(default=0, description="That are connected now.")
+    agent_versions: list[str] = Field(
+        default_factory=list, description="Of the agents that are connected, or were when the last one went."
+    )
     reported_at: int | None = Field(default=None, description="When what follows from the cluster's report was so.")
 
 

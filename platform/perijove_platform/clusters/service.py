@@ -262,9 +262,11 @@ class ClustersService:
         """
         return await self._registration.agent_of(credential)
 
-    async def connection_changed(self, cluster_id: str, connected: bool) -> None:
+    async def connection_changed(
+        self, cluster_id: str, connected: bool, *, agents: int | None = None, versions: Sequence[str] = ()
+    ) -> None:
         """The cluster can, or cannot, be reached from here, by whichever replica holds a link. See `ClusterHealth`."""
-        await self._health.connection_changed(cluster_id, connected)
+        await self._health.connection_changed(cluster_id, connected, agents=agents, versions=versions)
 
     async def record_status(self, cluster_id: str, report: StatusReport) -> None:
         """What a runtime sees in its cluster; may be called as often as something changes. See `ClusterHealth`."""

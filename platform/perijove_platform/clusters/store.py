@@ -19,6 +19,8 @@ class ClusterRow(Base):
     Attributes:
         state: ``registering``, ``connected``, ``lost`` or ``revoked``; `state_reason` says why, for a person.
         last_contact_at: when an agent was last known to be connected.
+        agents: that are connected.
+        agent_versions: of the programs that are connected, or were when the last one went.
     """
 
     __tablename__ = "clusters"
@@ -31,6 +33,8 @@ class ClusterRow(Base):
     state: Mapped[str] = mapped_column(sa.String(16), index=True)
     state_reason: Mapped[str | None] = mapped_column(sa.Text)
     last_contact_at: Mapped[int | None] = mapped_column(sa.BigInteger)
+    agents: Mapped[int] = mapped_column(default=0)
+    agent_versions: Mapped[list[str]] = mapped_column(default=list)
     created_by: Mapped[str] = mapped_column(sa.String(64))
     created_at: Mapped[int] = mapped_column(sa.BigInteger, default=now)
 

@@ -1,1 +1,1 @@
-"""Fine-tuning jobs: OpenAI's API over whatever cluster runs the trainer."""
+"""What jobs of every kind have in common: their table and events, their way through a cluster, their runs in pods."""

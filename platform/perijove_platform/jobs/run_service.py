@@ -30,7 +30,7 @@ from perijove_platform.jobs.run_schemas import (
 )
 from perijove_platform.jobs.run_store import JobRunRow, JobRunStore
 from perijove_platform.objects import ObjectStore
-from perijove_platform.runner.contract import BASE_MODEL, GRACE_SECONDS, RUN_FILE, TOKEN_FILE
+from perijove_platform.runner.contract import BASE_MODEL, CA_FILE, GRACE_SECONDS, RUN_FILE, TOKEN_FILE
 from perijove_platform.runtimes.base import JobSpec, JobUpdate
 
 logger = logging.getLogger(__name__)
@@ -64,14 +64,24 @@ class JobRunsService:
 
     Args:
         public_url: address of this platform as pods reach it; without it no run can begin.
+        ca: file with certificates (PEM) that pods have to believe besides the public ones.
         jobs_dir: results are fetched to ``jobs_dir/<job id>``.
     """
 
-    def __init__(self, database: Database, objects: ObjectStore, *, public_url: str | None, jobs_dir: Path) -> None:
+    def __init__(
+        self,
+        database: Database,
+        objects: ObjectStore,
+        *,
+        public_url: str | None,
+        jobs_dir: Path,
+        ca: Path | None = None,
+    ) -> None:
         self._database = database
         self._objects = objects
         self._public_url = public_url.rstrip("/") if public_url else None
         self._jobs_dir = jobs_dir
+        self._ca = ca
         self._inputs = RunInputs(database, objects)
         self._feeds: dict[str, _Feed] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -134,7 +144,14 @@ class JobRunsService:
             "config": config,
             "grace_seconds": GRACE_SECONDS,
         }
-        return {RUN_FILE: json.dumps(run), TOKEN_FILE: token}
+        files = {RUN_FILE: json.dumps(run), TOKEN_FILE: token}
+        if self._ca is not None:
+            try:
+                files[CA_FILE] = await asyncio.to_thread(self._ca.read_text)
+            except OSError as error:
+                message = f"PERIJOVE_TLS_CA names a file that cannot be read: {error.strerror}."
+                raise Unavailable(message, code="no_tls_ca") from None
+        return files
 
     async def end(self, job_id: str) -> None:
         """See `JobRuns.end`."""

@@ -1,9 +1,9 @@
-"""Tables and SQL of fine-tuning jobs."""
+"""The tables and the SQL that jobs of every kind share; each kind has a table of its own besides."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,89 +17,82 @@ FINAL = tuple(str(state) for state in JobState if state.final)
 
 
 class JobRow(Owned, Base):
-    """A fine-tuning job.
+    """A job of any kind. What is read through this class has the columns of its own kind, too.
 
     Attributes:
         desired: what its owner wants: ``run``, ``pause`` or ``cancel``; `state` is where it stands.
-        inputs: object-store keys by their place in the working folder, as in `JobSpec`; empty while the files are
-            being checked, before any cluster has heard of the job.
-        requested: the hyperparameters as asked for; `decided` has the values that the trainer chose for "auto".
-        result: the trainer's ``result`` report, kept while the result is being registered.
+        inputs: object-store keys by their place in the working folder, as in `JobSpec`.
+        started_at: when it first ran.
     """
 
-    __tablename__ = "fine_tuning_jobs"
+    __tablename__ = "jobs"
+    __mapper_args__ = {"polymorphic_on": "kind", "with_polymorphic": "*"}
 
     id: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
-    model: Mapped[str] = mapped_column(sa.String(256))
-    training_file: Mapped[str] = mapped_column(sa.String(256))
-    validation_file: Mapped[str | None] = mapped_column(sa.String(256))
-    suffix: Mapped[str | None] = mapped_column(sa.String(64))
-    seed: Mapped[int] = mapped_column(sa.BigInteger)
+    kind: Mapped[str] = mapped_column(sa.String(32))
     cluster: Mapped[str] = mapped_column(sa.String(256))
-    requested: Mapped[dict[str, Any]]
-    decided: Mapped[dict[str, Any]]
     job_metadata: Mapped[dict[str, Any]]
     inputs: Mapped[dict[str, Any]]
+    priority: Mapped[int]
+    max_run_seconds: Mapped[int | None]
     desired: Mapped[Wish] = mapped_column(sa.String(16))
     state: Mapped[str] = mapped_column(sa.String(16), index=True)
     state_reason: Mapped[str | None] = mapped_column(sa.Text)
     queue_position: Mapped[int | None]
-    progress: Mapped[dict[str, Any] | None]
-    result: Mapped[dict[str, Any] | None]
     error: Mapped[dict[str, Any] | None]
-    fine_tuned_model: Mapped[str | None] = mapped_column(sa.String(256))
-    result_files: Mapped[list[str]]
-    trained_tokens: Mapped[int | None] = mapped_column(sa.BigInteger)
-    estimated_finish: Mapped[int | None] = mapped_column(sa.BigInteger)
+    started_at: Mapped[int | None] = mapped_column(sa.BigInteger)
     finished_at: Mapped[int | None] = mapped_column(sa.BigInteger)
 
 
 class JobEventRow(Owned, Base):
-    __tablename__ = "fine_tuning_job_events"
+    __tablename__ = "job_events"
 
     id: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
-    job_id: Mapped[str] = mapped_column(sa.ForeignKey("fine_tuning_jobs.id", ondelete="CASCADE"), index=True)
+    job_id: Mapped[str] = mapped_column(sa.ForeignKey("jobs.id", ondelete="CASCADE"), index=True)
     level: Mapped[str] = mapped_column(sa.String(8))
     message: Mapped[str] = mapped_column(sa.Text)
     type: Mapped[str] = mapped_column(sa.String(16))
     data: Mapped[dict[str, Any] | None]
 
 
-class CheckpointRow(Owned, Base):
-    __tablename__ = "fine_tuning_checkpoints"
-    __table_args__ = (sa.UniqueConstraint("job_id", "step_number"),)
-
-    id: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
-    job_id: Mapped[str] = mapped_column(sa.ForeignKey("fine_tuning_jobs.id", ondelete="CASCADE"), index=True)
-    step_number: Mapped[int]
-    metrics: Mapped[dict[str, Any]]
+Row = TypeVar("Row", bound=JobRow)
 
 
-class JobStore:
-    """The jobs of one project, with their events and checkpoints."""
+class JobStore(Generic[Row]):
+    """The jobs of one kind in one project, with their events.
 
-    def __init__(self, session: AsyncSession, project_id: str) -> None:
+    Args:
+        table: of the kind; `JobRow` for every kind.
+    """
+
+    def __init__(self, session: AsyncSession, project_id: str, table: type[Row]) -> None:
         self._session = session
         self._project_id = project_id
+        self._table = table
 
-    async def add(self, row: JobRow) -> JobRow:
+    async def add(self, row: Row) -> None:
         self._session.add(row)
         await self._session.flush()
-        return row
 
-    async def get(self, job_id: str) -> JobRow | None:
-        query = sa.select(JobRow).where(JobRow.project_id == self._project_id, JobRow.id == job_id)
+    async def get(self, job_id: str) -> Row | None:
+        query = sa.select(self._table).where(self._table.project_id == self._project_id, self._table.id == job_id)
         return (await self._session.scalars(query)).one_or_none()
 
-    async def page(self, params: ListParams, metadata: Mapping[str, str]) -> tuple[list[JobRow], bool]:
+    async def place_elsewhere(self, job_id: str) -> str | None:
+        """The cluster of a job of another project: for the audit log, and for no answer."""
+        query = sa.select(JobRow.cluster).where(JobRow.id == job_id, JobRow.project_id != self._project_id)
+        return await self._session.scalar(query)
+
+    async def page(self, params: ListParams, metadata: Mapping[str, str]) -> tuple[list[Row], bool]:
         """Only jobs that have every pair of `metadata`."""
-        query = sa.select(JobRow).where(JobRow.project_id == self._project_id)
+        query = sa.select(self._table).where(self._table.project_id == self._project_id)
         for key, value in metadata.items():
-            query = query.where(JobRow.job_metadata[key].as_string() == value)
-        return await paginate(self._session, query, JobRow.id, params)
+            query = query.where(self._table.job_metadata[key].as_string() == value)
+        return await paginate(self._session, query, self._table.id, params)
 
     async def count_unfinished(self) -> int:
-        query = sa.select(sa.func.count()).select_from(JobRow)
+        """Of every kind."""
+        query = sa.select(sa.func.count(JobRow.id))
         query = query.where(JobRow.project_id == self._project_id, JobRow.state.not_in(FINAL))
         return (await self._session.scalar(query)) or 0
 
@@ -113,44 +106,29 @@ class JobStore:
 
     async def keep_events(self, job_id: str, keep: int) -> None:
         """Drop the oldest events of a job beyond `keep`."""
-        await self._keep_newest(JobEventRow, job_id, keep)
-
-    async def checkpoints(self, job_id: str, params: ListParams) -> tuple[list[CheckpointRow], bool]:
-        query = sa.select(CheckpointRow).where(
-            CheckpointRow.project_id == self._project_id, CheckpointRow.job_id == job_id
-        )
-        return await paginate(self._session, query, CheckpointRow.id, params)
-
-    async def put_checkpoint(self, row: CheckpointRow, *, keep: int) -> None:
-        """A step that is reached again after a restart replaces its earlier checkpoint; the newest `keep` stay."""
-        await self._session.execute(
-            sa.delete(CheckpointRow).where(
-                CheckpointRow.project_id == self._project_id,
-                CheckpointRow.job_id == row.job_id,
-                CheckpointRow.step_number == row.step_number,
-            )
-        )
-        self._session.add(row)
-        await self._session.flush()
-        await self._keep_newest(CheckpointRow, row.job_id, keep)
-
-    async def _keep_newest(self, table: type[JobEventRow] | type[CheckpointRow], job_id: str, keep: int) -> None:
-        mine = (table.project_id == self._project_id, table.job_id == job_id)
-        ids = sa.select(table.id).where(*mine).order_by(table.id.desc())
+        mine = (JobEventRow.project_id == self._project_id, JobEventRow.job_id == job_id)
+        ids = sa.select(JobEventRow.id).where(*mine).order_by(JobEventRow.id.desc())
         oldest_kept = await self._session.scalar(ids.offset(keep - 1).limit(1))
         if oldest_kept is not None:
-            await self._session.execute(sa.delete(table).where(*mine, table.id < oldest_kept))
+            await self._session.execute(sa.delete(JobEventRow).where(*mine, JobEventRow.id < oldest_kept))
 
 
-async def find_job(session: AsyncSession, job_id: str) -> JobRow | None:
-    """Of any project: for what a cluster tells about the jobs that it was given."""
-    return await session.get(JobRow, job_id)
+async def find_job(session: AsyncSession, job_id: str, *, lock: bool = False) -> JobRow | None:
+    """Of any kind and project: for what a cluster tells about the jobs that it was given.
+
+    With `lock`, other replicas wait for the end of this transaction.
+    """
+    if lock:
+        # The table alone: PostgreSQL locks no row of an outer join, which the class brings with it.
+        jobs = JobRow.__table__
+        await session.execute(sa.select(jobs.c.id).where(jobs.c.id == job_id).with_for_update())
+    return await session.get(JobRow, job_id, populate_existing=lock)
 
 
 async def unfinished_jobs(
     session: AsyncSession, *, organization_id: str | None = None, cluster: str | None = None
 ) -> Sequence[JobRow]:
-    """Of every project, oldest first: what the platform has to take up again at its start.
+    """Of every kind and project, oldest first: what the platform has to take up again at its start.
 
     Args:
         organization_id: only its jobs.

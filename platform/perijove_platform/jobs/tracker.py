@@ -1,82 +1,124 @@
-"""Follows the clusters: takes up unfinished jobs at the start, then records what is pushed."""
+"""Follows the clusters: takes up unfinished jobs at the start, carries out wishes, records what is pushed."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from perijove_platform.database import Database
-from perijove_platform.errors import ApiError
-from perijove_platform.jobs.inputs import checked_inputs
+from perijove_platform.events.wakeups import listen
+from perijove_platform.jobs.followers import ClusterFollower
+from perijove_platform.jobs.journal import JobJournal
+from perijove_platform.jobs.kinds import JobFailed, JobKinds
+from perijove_platform.jobs.leadership import Leadership
 from perijove_platform.jobs.recorder import JobRecorder
-from perijove_platform.jobs.sources import TrainableModels, TrainingFiles
 from perijove_platform.jobs.store import JobRow, find_job, unfinished_jobs
-from perijove_platform.jobs.submission import job_spec, owner_of
-from perijove_platform.runtimes.base import Cluster, ClusterChange, Clusters, JobState, JobUpdate
+from perijove_platform.runtimes.base import Cluster, ClusterChange, Clusters, JobState, JobUpdate, Wish
 
 logger = logging.getLogger(__name__)
 
-METRICS_SECONDS = 0.2
-"""Metrics of a job are written, and the newest pushed, at most this often."""
-_MAX_WAITING_UPDATES = 100
-_ATTEMPTS = 3
+CHANNEL = "perijove_job_wishes"
 _RETRY_SECONDS = 1.0
 
 
 class JobTracker:
-    """The background half of the jobs manager."""
+    """The background half of the managers of jobs.
+
+    Of several replicas one leads. It gives jobs to clusters and records what becomes of them. The others pass on
+    wishes to their own view of a lasting cluster only, so that no two of them want different things of a job.
+    """
 
     def __init__(
         self,
         database: Database,
         clusters: Clusters,
+        leadership: Leadership,
+        journal: JobJournal,
         recorder: JobRecorder,
-        models: TrainableModels,
-        files: TrainingFiles,
+        kinds: JobKinds,
     ) -> None:
         self._database = database
         self._clusters = clusters
+        self._leadership = leadership
+        self._journal = journal
         self._recorder = recorder
-        self._models = models
-        self._files = files
-        self._checks: dict[str, asyncio.Task[None]] = {}
+        self._kinds = kinds
+        self._preparing: dict[str, asyncio.Task[None]] = {}
         self._followers: dict[Cluster, asyncio.Task[None]] = {}
-        self._looking: asyncio.Task[None] | None = None
+        self._carried: dict[str, Wish] = {}
+        self._taken_up = asyncio.Event()
+        self._wished = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         changes = self._clusters.watch()
         for cluster in self._clusters.all():
-            self._begin(cluster)
-        self._looking = asyncio.create_task(self._look(changes))
-        async with self._database.read() as session:
-            rows = await unfinished_jobs(session)
-        for row in rows:
-            await self._take_up(row)
+            self._follow(cluster)
+        self._spawn(self._look(changes))
+        await self._leadership.start()
+        if self._leadership.alone:
+            await self._take_up_all()
+            return
+        self._spawn(self._lead())
+        self._spawn(listen(self._database, self._wished.set, CHANNEL))
+        self._spawn(self._hear_wishes())
+        await self._taken_up.wait()
 
     async def stop(self) -> None:
-        tasks = [*self._followers.values(), *self._checks.values(), *([self._looking] if self._looking else [])]
+        tasks = [*self._followers.values(), *self._preparing.values(), *self._tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await self._leadership.stop()
 
-    async def submit(self, row: JobRow) -> None:
-        """Hand a job to its cluster, once its files have been checked; one that cannot be handed over has failed."""
-        if not row.inputs:
-            self.end_check(row.id)
-            self._checks[row.id] = task = asyncio.create_task(self._check(row))
-            task.add_done_callback(lambda done: self._forget_check(row.id, done))
+    async def carry_out(self, row: JobRow) -> None:
+        """Have done what the owner of the job wants; here, or by the replica that leads, which hears of it."""
+        if not self._leadership.alone:
+            earlier = self._carried.get(row.id)
+            if earlier == row.desired:
+                return
+            leads = await self._leadership.decided()
+            if not leads and row.desired == "run" and earlier is None:
+                return
+            self._carried[row.id] = row.desired
+        else:
+            leads = True
+        if row.desired == "run":
+            await self._submit(row)
+            return
+        self.end_preparation(row.id)
+        cluster = await self._clusters.get(row.cluster, row.organization_id)
+        if cluster is not None and (leads or cluster.jobs.lasting):
+            await (cluster.jobs.cancel(row.id) if row.desired == "cancel" else cluster.jobs.suspend(row.id))
+
+    def end_preparation(self, job_id: str) -> None:
+        """Stop making the job ready, if that is what it is waiting for."""
+        if (task := self._preparing.pop(job_id, None)) is not None:
+            task.cancel()
+
+    # Giving jobs to clusters.
+
+    async def _submit(self, row: JobRow) -> None:
+        """Hand a job to its cluster, once it is ready; one that cannot be handed over has failed."""
+        kind = self._kinds.of(row.kind)
+        if not kind.is_ready(row):
+            self.end_preparation(row.id)
+            self._preparing[row.id] = task = asyncio.create_task(self._prepare(row))
+            task.add_done_callback(lambda done: self._forget_preparation(row.id, done))
             return
         cluster = await self._clusters.get(row.cluster, row.organization_id)
-        if cluster is None:
-            await self._recorder.fail(row.id, "cluster_gone", f"The cluster '{row.cluster}' is no longer there.")
-            return
         try:
-            spec = await job_spec(row, self._models)
-        except ApiError as error:
-            await self._recorder.fail(row.id, error.code or "model_not_found", error.message, "model")
+            if cluster is None:
+                raise JobFailed("cluster_gone", f"The cluster '{row.cluster}' is no longer there.")
+            spec = await kind.spec(row)
+        except JobFailed as failure:
+            await self._recorder.fail(row.id, failure)
             return
-        self._begin(cluster)  # it may have come so lately that nobody has told yet
+        self._follow(cluster)  # it may have come so lately that nobody has told yet
         await cluster.jobs.submit(spec)
         # A wish that was written meanwhile found a cluster that did not know the job yet.
         async with self._database.read() as session:
@@ -86,55 +128,135 @@ class JobTracker:
         elif current is not None and current.desired == "pause":
             await cluster.jobs.suspend(row.id)
 
-    def end_check(self, job_id: str) -> None:
-        """Stop checking the files of a job, if that is what it is waiting for."""
-        if (task := self._checks.pop(job_id, None)) is not None:
-            task.cancel()
+    def _forget_preparation(self, job_id: str, task: asyncio.Task[None]) -> None:
+        if self._preparing.get(job_id) is task:
+            del self._preparing[job_id]
 
-    def _forget_check(self, job_id: str, task: asyncio.Task[None]) -> None:
-        if self._checks.get(job_id) is task:
-            del self._checks[job_id]
-
-    async def _check(self, row: JobRow) -> None:
+    async def _prepare(self, row: JobRow) -> None:
         try:
-            inputs = await checked_inputs(self._files, owner_of(row), row.training_file, row.validation_file)
-        except ApiError as error:
-            await self._recorder.fail(row.id, error.code or "invalid_training_file", error.message, error.param)
+            ready = await self._kinds.of(row.kind).make_ready(row)
+        except JobFailed as failure:
+            await self._recorder.fail(row.id, failure)
             return
         except Exception:
-            logger.exception("The files of job %s cannot be checked", row.id)
+            logger.exception("Job %s cannot be made ready", row.id)
             message = "The files could not be checked; the platform's log says why. Create the job again."
-            await self._recorder.fail(row.id, "input", message)
+            await self._recorder.fail(row.id, JobFailed("input", message))
             return
-        checked = await self._recorder.files_checked(row.id, inputs)
-        if checked is not None:
-            await self.submit(checked)
+        if ready is not None:
+            await self._submit(ready)
+
+    # Leading.
+
+    async def _lead(self) -> None:
+        """Take the jobs up whenever the lead comes from another replica; leave them to the one that it goes to."""
+        leads: bool | None = None
+        while True:
+            leads = await self._leadership.changed(leads)
+            self._taken_up.clear()
+            try:
+                if leads:
+                    self._carried.clear()
+                    await self._take_up_all()
+                else:
+                    await self._leave_all()
+                self._taken_up.set()
+                self._wished.set()  # what was heard of meanwhile has waited
+            except Exception:
+                logger.exception("The jobs cannot be taken up; trying again in %s s", _RETRY_SECONDS)
+                leads = None
+                await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _take_up_all(self) -> None:
+        async with self._database.read() as session:
+            rows = await unfinished_jobs(session)
+        for row in rows:
+            await self._take_up(row)
 
     async def _take_up(self, row: JobRow) -> None:
-        state = {"cancel": JobState.CANCELLED, "pause": JobState.PAUSED}.get(row.desired, JobState.QUEUED)
+        state = {"cancel": JobState.CANCELLED, "pause": JobState.PAUSED}.get(row.desired)
         if row.state == state == JobState.PAUSED:
             return
-        async with self._database.write() as session:
-            current = await find_job(session, row.id)
-            if current is None:
-                return
-            reason = "taken up again after a restart of the platform" if state is JobState.QUEUED else None
-            if current.state == JobState.RUNNING and state is JobState.QUEUED:
-                message = "The platform was restarted; the job goes on from its last checkpoint, if it had one"
-                await self._recorder.add_message(session, current, "warn", message)
-            await self._recorder.set_state(session, current, state, reason)
-        if state is JobState.QUEUED:
-            await self.submit(row)
+        cluster = await self._clusters.get(row.cluster, row.organization_id)
+        lasting = cluster is not None and cluster.jobs.lasting
+        if cluster is not None and lasting and state is not None and await self._end_on(cluster, row):
+            return
+        if state is not None or not lasting:
+            async with self._database.write() as session:
+                current = await find_job(session, row.id, lock=True)
+                if current is None or JobState(current.state).final:
+                    return
+                await self._begin_anew(session, current, state)
+                row = current
+        if state is None:
+            await self.carry_out(row)
 
-    def _begin(self, cluster: Cluster) -> None:
+    async def _end_on(self, cluster: Cluster, row: JobRow) -> bool:
+        """Have a lasting cluster pause or cancel what it may have of a job, down to what a crash has left half made;
+        it tells when it has. False for a job that it cannot have."""
+        kind = self._kinds.of(row.kind)
+        try:
+            if not kind.is_ready(row):
+                return False
+            spec = await kind.spec(row)
+        except JobFailed:
+            return False
+        await cluster.jobs.submit(spec)
+        await (cluster.jobs.cancel(row.id) if row.desired == "cancel" else cluster.jobs.suspend(row.id))
+        return True
+
+    async def _begin_anew(self, session: AsyncSession, row: JobRow, state: JobState | None) -> None:
+        """Its program ended with the platform, or is to end: `state` is where it stands now, else it queues again."""
+        reason = None if state is not None else "taken up again after a restart of the platform"
+        if row.state == JobState.RUNNING and state is None:
+            message = f"The platform was restarted; {self._kinds.of(row.kind).interrupted}"
+            await self._journal.add_message(session, row, "warn", message)
+        update = JobUpdate(job_id=row.id, state=state or JobState.QUEUED, reason=reason)
+        await self._journal.set_state(session, row, update)
+
+    async def _leave_all(self) -> None:
+        """What runs as children of this process is the leading replica's to run."""
+        for task in list(self._preparing.values()):
+            task.cancel()
+        async with self._database.read() as session:
+            rows = await unfinished_jobs(session)
+        for row in rows:
+            cluster = await self._clusters.get(row.cluster, row.organization_id)
+            if cluster is not None and not cluster.jobs.lasting:
+                await cluster.jobs.suspend(row.id)
+
+    async def _hear_wishes(self) -> None:
+        """Those that were written by other replicas."""
+        while True:
+            await self._wished.wait()
+            self._wished.clear()
+            if not self._taken_up.is_set():
+                continue
+            try:
+                async with self._database.read() as session:
+                    rows = await unfinished_jobs(session)
+                unfinished = {row.id for row in rows}
+                self._carried = {job_id: wish for job_id, wish in self._carried.items() if job_id in unfinished}
+                for row in rows:
+                    if row.state != JobState.PAUSED or row.desired == "run":
+                        await self.carry_out(row)
+            except Exception:
+                logger.exception("Wishes for jobs cannot be read; trying again in %s s", _RETRY_SECONDS)
+                await asyncio.sleep(_RETRY_SECONDS)
+                self._wished.set()
+
+    # Following clusters.
+
+    def _follow(self, cluster: Cluster) -> None:
         if cluster not in self._followers:
-            self._followers[cluster] = asyncio.create_task(self._follow(cluster))
+            follower = ClusterFollower(cluster, self._recorder, self._leadership)
+            self._followers[cluster] = asyncio.create_task(follower.run())
 
     async def _look(self, changes: AsyncIterator[ClusterChange]) -> None:
         """Follow the clusters that come; the jobs of one that has gone for good have failed."""
         async for change in changes:
             if change.present:
-                self._begin(change.cluster)
+                self._follow(change.cluster)
                 continue
             follower = self._followers.pop(change.cluster, None)
             if follower is not None:
@@ -150,62 +272,8 @@ class JobTracker:
         async with self._database.read() as session:
             rows = await unfinished_jobs(session, organization_id=gone.organization_id, cluster=name)
         for row in rows:
-            self.end_check(row.id)
-            await self._recorder.fail(row.id, "cluster_gone", f"The cluster '{name}' was deleted.")
+            self.end_preparation(row.id)
+            await self._recorder.fail(row.id, JobFailed("cluster_gone", f"The cluster '{name}' was deleted."))
 
-    async def _follow(self, cluster: Cluster) -> None:
-        while True:
-            updates: asyncio.Queue[JobUpdate] = asyncio.Queue(_MAX_WAITING_UPDATES)
-            try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(_pump(cluster, updates))
-                    group.create_task(self._record(cluster, updates))
-            except Exception:
-                logger.exception("Cluster %s cannot be followed; going on in %s s", cluster.name, _RETRY_SECONDS)
-                await asyncio.sleep(_RETRY_SECONDS)
-
-    async def _record(self, cluster: Cluster, updates: asyncio.Queue[JobUpdate]) -> None:
-        clock = asyncio.get_running_loop().time
-        metrics: dict[str, list[JobUpdate]] = {}
-        due = 0.0
-        while True:
-            try:
-                async with asyncio.timeout(max(0.0, due - clock()) if metrics else None):
-                    update = await updates.get()
-            except TimeoutError:
-                await self._flush(metrics)
-                continue
-            if update.report is not None and update.report.get("type") == "metrics":
-                if not metrics:
-                    due = clock() + METRICS_SECONDS
-                metrics.setdefault(update.job_id, []).append(update)
-                if clock() >= due:
-                    await self._flush(metrics)
-                continue
-            await self._flush(metrics)
-            await self._attempt(cluster, update)
-
-    async def _flush(self, metrics: dict[str, list[JobUpdate]]) -> None:
-        for job_id, updates in metrics.items():
-            try:
-                await self._recorder.record_metrics(job_id, updates)
-            except Exception:
-                logger.exception("Metrics of job %s cannot be recorded", job_id)
-        metrics.clear()
-
-    async def _attempt(self, cluster: Cluster, update: JobUpdate) -> None:
-        """A full disk or a database that restarts must not end the following; a state is worth a second try."""
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                await self._recorder.record(cluster, update)
-                return
-            except Exception:
-                logger.exception("An update of job %s cannot be recorded (attempt %d)", update.job_id, attempt)
-                if update.state is None:
-                    return
-                await asyncio.sleep(attempt)
-
-
-async def _pump(cluster: Cluster, updates: asyncio.Queue[JobUpdate]) -> None:
-    async for update in cluster.jobs.watch():
-        await updates.put(update)
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self._tasks.append(asyncio.create_task(work))

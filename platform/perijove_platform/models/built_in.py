@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+from sqlalchemy.exc import IntegrityError
+
 from perijove_platform.database import Database
 from perijove_platform.models import default_model
 from perijove_platform.models.engine_states import EngineStates
@@ -33,8 +35,11 @@ class BuiltInModels:
 
     async def ensure(self) -> None:
         """Registers what is missing. Weights that this machine lacks are left to be pulled."""
-        await self._ensure_embedding_model()
-        await self._ensure_chat_model()
+        for ensure in (self._ensure_embedding_model, self._ensure_chat_model):
+            try:
+                await ensure()
+            except IntegrityError:  # another replica that starts at the same time was quicker
+                await ensure()
 
     async def _ensure_embedding_model(self) -> None:
         async with self._database.read() as session:

@@ -36,6 +36,8 @@ TERMINATION_MESSAGE = "/dev/termination-log"
 RUN_FILE = "run.json"
 """``{"job_id", "platform_url", "program", "config", "grace_seconds"}``."""
 TOKEN_FILE = "token"  # noqa: S105
+CA_FILE = "ca.crt"
+"""Certificates (PEM) that have signed those of the platform and of the object store, where the public ones have not."""
 
 GRACE_SECONDS = 60
 """The pod's terminationGracePeriodSeconds: for a last checkpoint and its upload."""

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 from urllib.parse import quote
 
-from perijove_platform.runner.errors import Away, Ended, InputFailed, Rejected, ReportGap, Stale, Superseded
+from perijove_platform.runner.contract import CA_FILE
+from perijove_platform.runner.errors import Away, BadConfig, Ended, InputFailed, Rejected, ReportGap, Stale, Superseded
 from perijove_platform.runner.run_config import RunConfig
 
 TIMEOUT_SECONDS = 30.0
@@ -30,7 +31,9 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-_opener = urllib.request.build_opener(_NoRedirect)
+# Of the process: it speaks with one platform and the object store of that one.
+_trust = ssl.create_default_context()
+_opener = urllib.request.build_opener(_NoRedirect, urllib.request.HTTPSHandler(context=_trust))
 
 
 class PlatformClient:
@@ -40,6 +43,12 @@ class PlatformClient:
     """
 
     def __init__(self, config: RunConfig) -> None:
+        """Raises `BadConfig` when what has to be believed are no certificates."""
+        if config.ca is not None:
+            try:
+                _trust.load_verify_locations(cadata=config.ca)
+            except (ssl.SSLError, ValueError) as error:
+                raise BadConfig(f"The job's Secret cannot be used: its {CA_FILE} has no certificates.") from error
         self._base = f"{config.platform_url}/v1/job_runs/{quote(config.job_id, safe='')}"
         self._token = config.token
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from perijove_platform.runner.contract import GRACE_SECONDS, RUN_FILE, TOKEN_FILE
+from perijove_platform.runner.contract import CA_FILE, GRACE_SECONDS, RUN_FILE, TOKEN_FILE
 from perijove_platform.runner.errors import BadConfig
 
 _PROGRAM = re.compile(r"[a-z][a-z0-9_]{0,40}")
@@ -22,6 +22,7 @@ class RunConfig:
         program: the package of `perijove_platform` that is run.
         config: goes into the working folder as ``config.json``.
         grace_seconds: between SIGTERM and SIGKILL.
+        ca: certificates (PEM) that are believed besides the public ones.
     """
 
     job_id: str
@@ -29,6 +30,7 @@ class RunConfig:
     program: str
     config: Mapping[str, Any]
     grace_seconds: float = GRACE_SECONDS
+    ca: str | None = None
     token: str = field(repr=False)
 
     @classmethod
@@ -37,12 +39,14 @@ class RunConfig:
         try:
             run = json.loads((folder / RUN_FILE).read_bytes())
             token = (folder / TOKEN_FILE).read_text(encoding="ascii").strip()
+            ca = (folder / CA_FILE).read_text(encoding="utf-8") if (folder / CA_FILE).exists() else None
             read = cls(
                 job_id=str(run["job_id"]),
                 platform_url=str(run["platform_url"]).rstrip("/"),
                 program=str(run["program"]),
                 config=dict(run["config"]),
                 grace_seconds=float(run.get("grace_seconds", GRACE_SECONDS)),
+                ca=ca,
                 token=token,
             )
         except (OSError, ValueError, KeyError, TypeError) as error:

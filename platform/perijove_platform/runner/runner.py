@@ -18,6 +18,7 @@ from perijove_platform.runner.exchange import PlatformClient
 from perijove_platform.runner.inputs import InputFiles
 from perijove_platform.runner.journal import Journal
 from perijove_platform.runner.last_words import LastWords
+from perijove_platform.runner.log_lines import line_of
 from perijove_platform.runner.memory import ControlGroup
 from perijove_platform.runner.patience import AWAY_SECONDS, Patience
 from perijove_platform.runner.program import Program, reap_others, wait_for_end
@@ -234,6 +235,8 @@ class Runner:
             return
         if kind == "error":
             self._error = report
+        if (line := line_of(report)) is not None:
+            say(line)
         self._journal.add(report)
         if kind == "checkpoint" and isinstance(report.get("step"), int) and isinstance(report.get("path"), str):
             self._checkpoints.offer(report["step"], self._work / str(report["path"]))

@@ -47,11 +47,13 @@ class JobSpec:
     Attributes:
         job_id: the platform's id; submitting the same id again adopts the running job.
         project_id: the project that owns it.
-        program: which program of ours runs: ``"trainer"``.
-        config: what the program is told, as JSON; paths in it are relative to its working folder.
+        program: which program of ours runs (``"trainer"``), or ``"batch"`` for a command of the owner's own.
+        config: what the program is told, as JSON; paths in it are relative to its working folder. Of ``"batch"``:
+            ``{"image", "command", "environment", "completions", "parallelism"}``.
         inputs: object-store keys to place in the working folder, by relative path.
         resources: limits.
         priority: higher runs first.
+        max_run_seconds: of running, over all attempts and without the time in which it waits or is paused.
     """
 
     job_id: str
@@ -61,6 +63,7 @@ class JobSpec:
     inputs: Mapping[str, str] = field(default_factory=dict)
     resources: Resources = Resources()
     priority: int = 0
+    max_run_seconds: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,7 +73,11 @@ class JobUpdate:
     Attributes:
         state: set when the state changed.
         reason: why the job is in that state, for a person: "waiting for 1 running job", "out of disk".
+        code: of a failure, for programs.
         queue_position: 1 is next; ``None`` when not queued.
+        completed: of a job with several completions, how many have succeeded, once that is known.
+        interruption: why the run before this one was ended (its pod was evicted, it was preempted), while the job waits
+            to go on.
         report: a line that the program itself reported (metrics, message, checkpoint, result); see `trainer.report`.
         number: of a report that is kept until it has been recorded, and may be given more than once until then
             (`runtimes.job_runs`); whoever records it does so in the transaction that removes it.
@@ -79,13 +86,24 @@ class JobUpdate:
     job_id: str
     state: JobState | None = None
     reason: str | None = None
+    code: str | None = None
     queue_position: int | None = None
+    completed: int | None = None
+    interruption: str | None = None
     report: Mapping[str, Any] | None = None
     number: int | None = None
 
 
 class Jobs(Protocol):
-    """Runs programs to their end."""
+    """Runs programs to their end.
+
+    Attributes:
+        lasting: whether jobs go on while this platform is away, and where they stand is told again after `submit`.
+        takes_images: whether commands run in containers, each of an image; else as programs of the machine.
+    """
+
+    lasting: bool
+    takes_images: bool
 
     async def submit(self, spec: JobSpec) -> None: ...
 

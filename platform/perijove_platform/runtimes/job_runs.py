@@ -25,7 +25,8 @@ class JobRuns(Protocol):
         """The job has ended for good: its token stops working, its checkpoints are removed; results stay.
 
         To be called once the job's final update has been passed on, or before a cancelled job's pods are deleted, so
-        that they do not spend their grace period on a checkpoint. Unknown or ended runs are ignored.
+        that they do not spend their grace period on a checkpoint. A job that is paused, or whose Job was lost, has not
+        ended. Unknown or ended runs are ignored.
         """
         ...
 

@@ -27,6 +27,7 @@ class HeldLink:
 
     Attributes:
         agent: instance id of the agent that dialled.
+        version: of its program.
         serving: carries the streams over the present channel; ``None`` while the link waits for one.
     """
 
@@ -34,6 +35,7 @@ class HeldLink:
     cluster_id: str
     agent: str
     link: Link
+    version: str = ""
     serving: asyncio.Task[None] | None = None
     expiry: asyncio.TimerHandle | None = None
     turn: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -67,6 +69,14 @@ class LinkRegistry:
     def standing(self) -> dict[str, str]:
         """Cluster by id of each link that has a channel."""
         return {held.id: held.cluster_id for held in self._all() if held.connected}
+
+    def agent_versions(self, cluster_id: str) -> dict[str, str]:
+        """Version by instance id of each agent of the cluster that has a channel here."""
+        return {held.agent: held.version for held in self._links.get(cluster_id, ()) if held.connected}
+
+    def connected(self) -> list[Link]:
+        """Every link that has a channel."""
+        return [held.link for held in self._all() if held.connected]
 
     def choose(self, cluster_id: str) -> Link | None:
         """The link with the fewest streams of those that have a channel."""

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import ssl
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from perijove_platform import __version__
@@ -33,11 +35,14 @@ class PeerLinks:
     Args:
         replica_id: of this replica.
         links: what it holds itself, for streams that others open here.
+        ca: file of certificates (PEM) that have signed the others', besides the system's.
     """
 
-    def __init__(self, replica_id: str, links: LinkRegistry) -> None:
+    def __init__(self, replica_id: str, links: LinkRegistry, *, ca: Path | None = None) -> None:
         self._replica_id = replica_id
         self._links = links
+        self._ca = ca
+        self._tls: ssl.SSLContext | None = None
         self._secret = b""
         self._dialled: dict[str, Link] = {}
         self._accepted: set[Link] = set()
@@ -46,7 +51,11 @@ class PeerLinks:
         self._not_before: dict[str, float] = {}
 
     def start(self, secret: bytes) -> None:
+        """Raises `OSError` when the certificates cannot be read."""
         self._secret = secret
+        if self._ca is not None:
+            self._tls = ssl.create_default_context()
+            self._tls.load_verify_locations(self._ca)
 
     def close(self) -> None:
         """Give every link up; their streams fail."""
@@ -79,7 +88,7 @@ class PeerLinks:
     async def _dial(self, replica_id: str, url: str) -> Link:
         token, _ = sign(self._secret, PURPOSE, {"to": replica_id}, seconds=TOKEN_SECONDS)
         address = url.rstrip("/").replace("http", "ws", 1) + PATH
-        channel = await dial(address, headers={"Authorization": f"Bearer {token}"})
+        channel = await dial(address, headers={"Authorization": f"Bearer {token}"}, tls=self._tls)
         try:
             hello = Hello(link=None, received=0, agent=self._replica_id, version=__version__)
             await say_hello(channel, hello)

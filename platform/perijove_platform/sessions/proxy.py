@@ -29,7 +29,8 @@ logger = logging.getLogger(__name__)
 
 _NO_SUCH_CLUSTER = "There is no cluster '{}'. `perijove kubeconfig` writes the address of one that you can use."
 _NO_SESSION = (
-    "The session token is missing, not valid or expired. `perijove kube-token` gives one; kubectl asks by itself."
+    "The session token is missing, not valid or expired, or its API key was revoked. `perijove kube-token` gives one; "
+    "kubectl asks by itself."
 )
 _STATUSES = {"cluster_unreachable": 503, "link_lost": 503, "too_many_streams": 503, "dial_failed": 502}
 
@@ -49,7 +50,7 @@ class Session:
 class Gate(Protocol):
     """What the proxy asks: who it is, whether the cluster is theirs, the way there, and to remember it."""
 
-    def session_of(self, token: str) -> Session | None: ...
+    async def session_of(self, token: str) -> Session | None: ...
 
     async def may_use(self, session: Session, cluster_id: str) -> bool: ...
 
@@ -98,7 +99,7 @@ class _Exchange:
     async def run(self) -> None:
         session: Session | None = None
         try:
-            session = self._session()
+            session = await self._session()
             stream = await self._open(session)
             try:
                 await self._pass_on(stream, session)
@@ -111,9 +112,9 @@ class _Exchange:
         except _GoneAway:
             pass
 
-    def _session(self) -> Session:
+    async def _session(self) -> Session:
         kind, _, token = RequestHeaders(scope=self._scope).get("authorization", "").partition(" ")
-        session = self._gate.session_of(token.strip()) if kind.lower() == "bearer" else None
+        session = await self._gate.session_of(token.strip()) if kind.lower() == "bearer" else None
         if session is None:
             raise _Failed(401, _NO_SESSION)
         return session

@@ -29,6 +29,7 @@ class Replicas:
         url: where the others reach this one.
         links: what this replica holds: cluster by link id.
         changed: called with a cluster's id when another replica has got or lost its last link to it.
+        others_changed: called when another replica came or went.
 
     Attributes:
         id: of this run.
@@ -41,12 +42,14 @@ class Replicas:
         url: str | None,
         links: Callable[[], Mapping[str, str]],
         changed: Callable[[str], None],
+        others_changed: Callable[[], None] = lambda: None,
     ) -> None:
         self.id = new_id("replica_")
         self._database = database
         self._url = url
         self._links = links
         self._changed = changed
+        self._others_changed = others_changed
         self._alone = database.engine.dialect.name == "sqlite"
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -123,6 +126,9 @@ class Replicas:
             urls = await store.alive(DEAD_SECONDS)
             reach = await store.clusters_by_replica([replica for replica in urls if replica != self.id])
         before = set().union(*self._reach.values())
+        known = self.ids()
         self._urls, self._reach = urls, reach
+        if self.ids() != known:
+            self._others_changed()
         for cluster_id in before ^ set().union(*reach.values()):
             self._changed(cluster_id)

@@ -3,7 +3,8 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
@@ -16,15 +17,17 @@ from perijove_platform.pagination import Page
 from perijove_platform.rbac import Caller
 from perijove_platform.sessions.audit import AuditLog, Bounds
 from perijove_platform.sessions.channel import ServerChannel
+from perijove_platform.sessions.keys import ApiKeys, KnownKeys
 from perijove_platform.sessions.links import DialledTwice, HeldLink, LinkRegistry
 from perijove_platform.sessions.peers import PeerLinks
+from perijove_platform.sessions.presence import Connections, Presence
 from perijove_platform.sessions.proxy import Session
 from perijove_platform.sessions.replicas import Replicas
 from perijove_platform.sessions.schemas import AuditListParams, AuditRecord, SessionToken, SessionTokenCreate
 from perijove_platform.sessions.store import ReplicaStore
 from perijove_platform.sessions.tokens import InvalidToken, sign, verify
 from perijove_platform.sessions.tunnels import AgentTunnels
-from perijove_platform.tunnel import ChannelClosed, CloseCode, ProtocolError, Stream
+from perijove_platform.tunnel import ChannelClosed, CloseCode, Link, ProtocolError, Stream, StreamReset
 from perijove_platform.tunnel.handshake import MAX_REPLICAS, Welcome, receive_hello
 
 logger = logging.getLogger(__name__)
@@ -33,9 +36,10 @@ PURPOSE = "pjsession"
 TOKEN_SECONDS = 600
 RECHECK_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
+_TELL_SECONDS = 10.0
 
 
-class Clusters(Protocol):
+class Clusters(Connections, Protocol):
     """What sessions asks of clusters, and tells them."""
 
     async def agent_of(self, credential: str) -> str | None:
@@ -50,16 +54,14 @@ class Clusters(Protocol):
         """Clusters of which a credential has ended, from now on."""
         ...
 
-    async def connection_changed(self, cluster_id: str, connected: bool) -> None:
-        """The cluster can, or cannot, be reached. Told again, it changes nothing."""
-        ...
-
 
 class SessionsService:
     """The platform's end of the tunnel.
 
     Args:
+        keys: of whom session tokens are made for.
         replica_url: where other replicas reach this one; ``None`` when there is one only.
+        ca: file of certificates (PEM) that have signed those of other replicas, besides the system's.
 
     Attributes:
         tunnels: streams into clusters, for runtimes.
@@ -71,20 +73,31 @@ class SessionsService:
         database: Database,
         events: EventBus,
         clusters: Clusters,
+        keys: ApiKeys,
         *,
         replica_url: str | None = None,
+        ca: Path | None = None,
         audit_bounds: Bounds | None = None,
     ) -> None:
         self._database = database
         self._clusters = clusters
+        self._keys = KnownKeys(keys)
         self._links = LinkRegistry(self._channel_changed)
-        self._replicas = Replicas(database, url=replica_url, links=self._links.standing, changed=self._changed)
-        self._peers = PeerLinks(self._replicas.id, self._links)
+        self._replicas = Replicas(
+            database,
+            url=replica_url,
+            links=self._links.standing,
+            changed=lambda cluster_id: self.tunnels.changed(cluster_id),
+            others_changed=self._tell_agents,
+        )
+        self._peers = PeerLinks(self._replicas.id, self._links, ca=ca)
         self.tunnels = AgentTunnels(self._links, self._replicas, self._peers)
+        self._presence = Presence(self.tunnels, self._links, clusters)
         self.audit = AuditLog(database, events, audit_bounds)
         self._secret = b""
         self._ended = asyncio.Event()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._following: asyncio.Task[None] | None = None
+        self._telling: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         async with self._database.write() as session:
@@ -93,7 +106,8 @@ class SessionsService:
             self._peers.start(await store.secret("peers"))
         await self.audit.start()
         await self._replicas.start()
-        self._tasks = [asyncio.create_task(work) for work in (self._tell(), self._follow_ended())]
+        self._presence.start()
+        self._following = asyncio.create_task(self._follow_ended())
 
     def close_streams(self) -> None:
         """Fail every stream, so that requests that would go on for ever end before the server waits for them."""
@@ -103,9 +117,11 @@ class SessionsService:
 
     async def stop(self) -> None:
         self.close_streams()
-        for task in self._tasks:
+        tasks = [*self._telling, *([self._following] if self._following else [])]
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._presence.stop()
         await self._peers.stop()
         await self._replicas.stop()
         await self.audit.stop()
@@ -113,21 +129,15 @@ class SessionsService:
     def _channel_changed(self, cluster_id: str) -> None:
         self._replicas.moved()
         self.tunnels.changed(cluster_id)
+        self._presence.changed(cluster_id)
 
-    def _changed(self, cluster_id: str) -> None:
-        self.tunnels.changed(cluster_id)
-
-    async def _tell(self) -> None:
-        """Tell clusters/ what can be reached, whatever becomes of a single message."""
-        async for cluster_id, connected in self.tunnels.watch():
-            while True:
-                try:
-                    await self._clusters.connection_changed(cluster_id, connected)
-                    break
-                except Exception:
-                    logger.exception("That cluster %s is connected or not could not be told", cluster_id)
-                    await asyncio.sleep(_RETRY_SECONDS)
-                connected = self.tunnels.connected(cluster_id)
+    def _tell_agents(self) -> None:
+        """Another replica came or went: an agent that is told dials it now, instead of minutes later."""
+        replicas = self._replicas.ids()[:MAX_REPLICAS]
+        for link in self._links.connected():
+            task = asyncio.create_task(_tell_replicas(link, replicas))
+            self._telling.add(task)
+            task.add_done_callback(self._telling.discard)
 
     async def _follow_ended(self) -> None:
         """Look at every link's credential again when one has ended; without news, `_recheck` does so by itself."""
@@ -166,10 +176,13 @@ class SessionsService:
 
     # What the proxy asks: `proxy.Gate`.
 
-    def session_of(self, token: str) -> Session | None:
+    async def session_of(self, token: str) -> Session | None:
+        """Of a token that is good, and whose API key still is."""
         try:
             claims = verify(self._secret, PURPOSE, token)
         except InvalidToken:
+            return None
+        if not await self._keys.has(claims["key"]):
             return None
         caller = Caller(
             user_id=claims["user"],
@@ -224,6 +237,7 @@ class SessionsService:
     async def _link(self, channel: ServerChannel, cluster_id: str, credential: str) -> None:
         hello = await receive_hello(channel)
         held, resumed = await self._links.claim(cluster_id, hello.agent, hello.link)
+        held.version = hello.version
         welcome = Welcome(
             link=held.id,
             received=held.link.received,
@@ -267,6 +281,17 @@ class SessionsService:
         except (ChannelClosed, ProtocolError, TimeoutError) as error:
             logger.info("The link of another replica has ended: %s", error)
             await channel.close()
+
+
+async def _tell_replicas(link: Link, replicas: Sequence[str]) -> None:
+    """Tell an agent which replicas there are. One that does not understand finds them by itself."""
+    with contextlib.suppress(StreamReset, TimeoutError):
+        stream = link.begin({"kind": "replicas", "replicas": list(replicas)})
+        try:
+            async with asyncio.timeout(_TELL_SECONDS):
+                await stream.wait_opened()
+        finally:
+            stream.reset()
 
 
 def _bearer(websocket: WebSocket) -> str:

@@ -19,7 +19,7 @@ from perijove_platform.trainer.report import Reporter
 def main(arguments: list[str]) -> int:
     reporter = Reporter()
     stop = end_with_parent()
-    os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false")
+    os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TQDM_DISABLE="1")
     work, cache = (Path(argument) for argument in arguments)
     try:
         config = TrainerConfig.read(work / "config.json")

@@ -151,6 +151,15 @@ async def receive_hello(channel: TextChannel) -> Hello:
         return Hello.from_json(await channel.receive_text())
 
 
+def told_replicas(target: Mapping[str, Any]) -> tuple[str, ...]:
+    """The replicas that there are now, as the accepting end tells later by the target ``replicas``.
+
+    Raises:
+        ProtocolError: there is no such list.
+    """
+    return _Fields("target", target).ids("replicas")
+
+
 class _Fields:
     """The members of a JSON object, each with its type checked. Unknown ones are ignored: newer ends may add some."""
 

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from perijove_platform.tunnel.channel import ChannelClosed, CloseCode
@@ -89,6 +89,13 @@ class LinkKeeper:
     def streams(self) -> int:
         """Of all links."""
         return sum(kept.link.streams for kept in self._links)
+
+    def learn(self, replicas: Iterable[str]) -> None:
+        """There are these replicas now: those without a link are dialled."""
+        self._replicas = set(replicas)
+        if not self._settled:
+            self._attempts = 0
+            self._wake.set()
 
     @property
     def _settled(self) -> bool:

@@ -352,7 +352,9 @@ class Link:
 
     async def _run_accept(self, accept: Accept, stream: Stream, target: Mapping[str, Any]) -> None:
         try:
-            await accept(stream, target)
+            accepting = accept(stream, target)
+            del target  # there may be thousands of streams, for hours
+            await accepting
         except StreamReset:
             return
         except Exception as error:

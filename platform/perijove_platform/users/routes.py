@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Query, Request, Response
 
 from perijove_platform.pagination import ListParams, Page
 from perijove_platform.rbac import Caller, requires
@@ -45,9 +45,13 @@ async def list_api_keys(
 
 @router.post("/v1/api_keys", status_code=201)
 async def create_api_key(
-    service: Service, caller: Annotated[Caller, requires("api_keys.write")], body: ApiKeyCreate
+    service: Service,
+    caller: Annotated[Caller, requires("api_keys.write")],
+    body: ApiKeyCreate,
+    response: Response,
 ) -> ApiKeyCreated:
-    """A new key; its secret is in this answer and nowhere else."""
+    """A new key; its secret is in this answer and nowhere else, so a repeated request makes another key."""
+    response.headers["Cache-Control"] = "no-store"
     return await service.create_key(caller, body)
 
 

@@ -9,6 +9,8 @@ import time
 from collections import OrderedDict
 from pathlib import Path
 
+from sqlalchemy.exc import IntegrityError
+
 from perijove_platform.database import Database, now
 from perijove_platform.errors import BadRequest, Conflict, NotFound
 from perijove_platform.events import EventBus
@@ -16,11 +18,16 @@ from perijove_platform.pagination import ListParams, Page, page
 from perijove_platform.rbac import SCOPES, Caller
 from perijove_platform.schemas import Deleted
 from perijove_platform.users.schemas import ApiKey, ApiKeyCreate, ApiKeyCreated
-from perijove_platform.users.store import ApiKeyRow, ApiKeyStore, UserRow, ensure_local, has_project, owner_of_key
+from perijove_platform.users.store import (
+    ApiKeyRow,
+    ApiKeyStore,
+    UserRow,
+    ensure_local,
+    has_key,
+    has_project,
+    owner_of_key,
+)
 
-LOCAL_ORGANIZATION = "org-local"
-LOCAL_PROJECT = "proj-local"
-LOCAL_USER = "user-local"
 MAX_KEYS = 1000
 CACHED_KEYS = 1024
 CACHE_SECONDS = 10.0
@@ -31,34 +38,44 @@ class UsersService:
 
     Args:
         key_file: where the laptop's own key lies, readable by this user only.
+        local_id: ends the ids of the laptop's organization, project and user.
     """
 
-    def __init__(self, database: Database, events: EventBus, *, key_file: Path) -> None:
+    def __init__(self, database: Database, events: EventBus, *, key_file: Path, local_id: str = "local") -> None:
         self._database = database
         self._events = events
         self._key_file = key_file
+        self._organization_id = f"org-{local_id}"
+        self._project_id = f"proj-{local_id}"
+        self._user_id = f"user-{local_id}"
         self._cache: OrderedDict[str, tuple[float, Caller]] = OrderedDict()
 
     async def start(self) -> None:
         """Make the laptop's user and key where they are missing; a key file that was kept is honoured again."""
         secret = await asyncio.to_thread(_read_or_create_key, self._key_file)
+        try:
+            await self._ensure_local(secret)
+        except IntegrityError:  # another replica that starts at the same time was quicker
+            await self._ensure_local(secret)
+
+    async def _ensure_local(self, secret: str) -> None:
         async with self._database.write() as session:
             await ensure_local(
                 session,
-                organization_id=LOCAL_ORGANIZATION,
-                project_id=LOCAL_PROJECT,
-                user_id=LOCAL_USER,
+                organization_id=self._organization_id,
+                project_id=self._project_id,
+                user_id=self._user_id,
                 name=_user_name(),
             )
-            known = await owner_of_key(session, _hash(secret))
+            known = await owner_of_key(session, hash_of_key(secret))
             if known is not None:
                 known[0].scopes = sorted(SCOPES)  # a newer platform has more of them
             else:
-                await ApiKeyStore(session, LOCAL_PROJECT).add(
-                    organization_id=LOCAL_ORGANIZATION,
-                    created_by=LOCAL_USER,
+                await ApiKeyStore(session, self._project_id).add(
+                    organization_id=self._organization_id,
+                    created_by=self._user_id,
                     name="This machine",
-                    secret_hash=_hash(secret),
+                    secret_hash=hash_of_key(secret),
                     hint=_hint(secret),
                     scopes=sorted(SCOPES),
                 )
@@ -70,11 +87,11 @@ class UsersService:
     @property
     def local_caller(self) -> Caller:
         """The laptop's user, for what the platform does by itself."""
-        return Caller(LOCAL_USER, _user_name(), LOCAL_ORGANIZATION, LOCAL_PROJECT, SCOPES, "")
+        return Caller(self._user_id, _user_name(), self._organization_id, self._project_id, SCOPES, "")
 
     async def authenticate(self, token: str) -> Caller | None:
         """See `rbac.Authenticator`. Answers are kept for `CACHE_SECONDS`, refusals are not."""
-        secret_hash = _hash(token)
+        secret_hash = hash_of_key(token)
         cached = self._cache.get(secret_hash)
         if cached is not None and cached[0] > time.monotonic():
             return cached[1]
@@ -90,6 +107,11 @@ class UsersService:
         if len(self._cache) > CACHED_KEYS:
             self._cache.popitem(last=False)
         return caller
+
+    async def has_key(self, key_id: str) -> bool:
+        """Whether there is such a key of any project, and it has not expired."""
+        async with self._database.read() as session:
+            return await has_key(session, key_id)
 
     async def has_project(self, organization_id: str, project_id: str) -> bool:
         async with self._database.read() as session:
@@ -116,7 +138,7 @@ class UsersService:
                 organization_id=caller.organization_id,
                 created_by=caller.user_id,
                 name=request.name,
-                secret_hash=_hash(secret),
+                secret_hash=hash_of_key(secret),
                 hint=_hint(secret),
                 scopes=list(scopes),
                 expires_at=expires_at,
@@ -166,7 +188,8 @@ def _new_secret() -> str:
     return f"sk-perijove-{secrets.token_urlsafe(32)}"
 
 
-def _hash(secret: str) -> str:
+def hash_of_key(secret: str) -> str:
+    """What is kept of a key, and what it is found by."""
     # A key has 256 random bits, so a plain digest cannot be searched; no salt is needed to look it up.
     return hashlib.sha256(secret.encode()).hexdigest()
 

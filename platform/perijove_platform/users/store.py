@@ -70,6 +70,12 @@ async def ensure_local(
     await session.flush()
 
 
+async def has_key(session: AsyncSession, key_id: str) -> bool:
+    """Whether any project has this key, and it has not expired."""
+    unexpired = sa.or_(ApiKeyRow.expires_at.is_(None), ApiKeyRow.expires_at > now())
+    return await session.scalar(sa.select(ApiKeyRow.id).where(ApiKeyRow.id == key_id, unexpired)) is not None
+
+
 async def has_project(session: AsyncSession, organization_id: str, project_id: str) -> bool:
     query = sa.select(ProjectRow.id).where(ProjectRow.id == project_id, ProjectRow.organization_id == organization_id)
     return await session.scalar(query) is not None

@@ -26,13 +26,12 @@ def main() -> None:
             state = "up" if cluster.is_up() else "down"
             print(state)
             sys.exit(0 if state == "up" else 1)
-        with cluster.alone():
-            if asked.command == "up":
-                _up(None if asked.cluster_only else asked.images)
-            else:
-                with step("down"):
-                    cluster.down()
-                    results.remove()
+        if asked.command == "up":
+            _up(None if asked.cluster_only else asked.images)
+        else:
+            with cluster.alone(), step("down"):
+                cluster.down()
+                results.remove()
     except Failed as error:
         sys.exit(f"testbed: {error}")
     except KeyboardInterrupt:
@@ -45,10 +44,12 @@ def _up(images: str | None) -> None:
     unknown = set(wanted) - set(dockerfiles.names())
     if unknown:
         raise Failed(f"There is no Dockerfile of {', '.join(sorted(unknown))} in {dockerfiles.FOLDER}.")
-    cluster.up()
-    results.write_cluster()
-    if images is not None:
-        results.start_rest(wanted)
+    with cluster.used(passing=False) as use:
+        if not use.started:
+            say("the cluster is up already")
+        results.write_cluster()
+        if images is not None:
+            results.start_rest(wanted)
     say(f"up in {time.monotonic() - began:.0f} s; for your shell: set -a; . {results.ENV}; set +a")
 
 

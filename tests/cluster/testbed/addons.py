@@ -3,7 +3,7 @@
 from typing import Any
 
 import yaml
-from programs import module_folder
+from programs import source_folder
 
 from testbed import images
 from testbed.kubectl import apply, get, kubectl, succeeds
@@ -11,7 +11,6 @@ from testbed.layout import COREDNS_IMAGE, DNS_ADDRESS, KUEUE_IMAGE, MANIFESTS
 from testbed.node import RESOLV
 from testbed.steps import Failed, wait_for
 
-KUEUE = "sigs.k8s.io/kueue"
 VISIBILITY = "v1beta2.visibility.kueue.x-k8s.io"
 READY_SECONDS = 120.0
 
@@ -27,7 +26,7 @@ def start_coredns() -> None:
 def start_kueue() -> None:
     """Kueue as its own kustomization makes it, only with the image that was built here."""
     images.import_kueue()
-    rendered = kubectl("kustomize", module_folder("kueue", KUEUE) / "config" / "default")
+    rendered = kubectl("kustomize", source_folder("kueue") / "config" / "default")
     apply(*(_with_own_image(found) for found in yaml.safe_load_all(rendered)))
 
 
@@ -68,4 +67,7 @@ def _with_own_image(found: dict[str, Any]) -> dict[str, Any]:
             container |= {"image": KUEUE_IMAGE, "imagePullPolicy": "Never"}
             # The node is small, and quota is what is left of it.
             container["resources"]["requests"] = {"cpu": "50m", "memory": "128Mi"}
+            # A machine that is busy with tests answers late, and Kueue's end would be that of every pod's admission.
+            for probe in ("livenessProbe", "readinessProbe"):
+                container[probe] |= {"timeoutSeconds": 20, "failureThreshold": 10}
     return found

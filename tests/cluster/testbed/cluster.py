@@ -5,26 +5,131 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from programs import CannotBuild, build_all, caches, locked
+from programs import CannotBuild, build_all, caches
 
-from testbed import addons, certificates, control_plane, images, kubectl, network, node, packages, processes, services
+from testbed import (
+    addons,
+    certificates,
+    control_plane,
+    images,
+    kubectl,
+    machine,
+    network,
+    node,
+    packages,
+    processes,
+    services,
+)
 from testbed.layout import LOGS, NODE, STATE
+from testbed.lock import Lock
 from testbed.steps import Failed, say, step
 
 READY = STATE / "ready"
-"""There once everything has been started."""
+"""There once everything has been started: the names of its processes, without those of platforms that came later."""
+PASSING = STATE / "passing"
+"""There when tests have started it, of which the last to leave ends it."""
 
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """No two commands start or end the machine's one test bed at the same time."""
-    with locked(caches() / "cluster.lock"):
+    """Nobody else uses the machine's test bed: to end it."""
+    lock = _lock()
+    try:
+        lock.exclude()
         yield
+    finally:
+        lock.release()
+
+
+class Use:
+    """The test bed for somebody who uses it together with others, started if it was not up.
+
+    Args:
+        passing: end it when the last one leaves, if it was not up before.
+
+    Attributes:
+        started: it was this one who started it.
+        before: what the machine was like before that, as `machine.state` says; empty when it stays up.
+    """
+
+    def __init__(self, *, passing: bool) -> None:
+        self.started = False
+        self.before: dict[str, set[str]] = {}
+        self._lock = _lock()
+        try:
+            self._lock.share()
+            while not is_up():
+                self._lock.exclude()
+                self._start(passing)
+                # Between the two, another may have ended it.
+                self._lock.share()
+        except BaseException:
+            self._lock.release()
+            raise
+        if not passing:
+            PASSING.unlink(missing_ok=True)
+
+    def _start(self, passing: bool) -> None:
+        packages.ensure()
+        if is_up():
+            return
+        self.before = machine.state() if passing else {}
+        up()
+        self.started = True
+        if passing:
+            PASSING.touch()
+
+    def alone(self) -> bool:
+        """Whether nobody else uses it; nobody will until this one leaves."""
+        if self._lock.try_exclude():
+            return True
+        self._lock.share()
+        return False
+
+    def leave(self) -> None:
+        """Use it no more. Of those that leave at the same time, one finds itself alone."""
+        if PASSING.exists() and self._lock.try_exclude():
+            down()
+        self._lock.release()
+
+
+@contextmanager
+def used(*, passing: bool = True) -> Iterator[Use]:
+    """See `Use`."""
+    use = Use(passing=passing)
+    try:
+        yield use
+    finally:
+        use.leave()
+
+
+@contextmanager
+def undisturbed(*, alone: bool) -> Iterator[None]:
+    """Nobody takes parts of the test bed away meanwhile.
+
+    Args:
+        alone: this one does, so nobody else uses any of it meanwhile.
+    """
+    lock = Lock(caches() / "disturbance.lock")
+    try:
+        if alone:
+            lock.exclude()
+        else:
+            lock.share()
+        yield
+    finally:
+        lock.release()
+
+
+def _lock() -> Lock:
+    return Lock(caches() / "cluster.lock")
 
 
 def is_up() -> bool:
     """Whether it was started whole, every part of it still runs, and the API server answers."""
-    return READY.exists() and all(map(processes.running, processes.started())) and kubectl.succeeds("get", "node", NODE)
+    if not READY.exists():
+        return False
+    return all(map(processes.running, READY.read_text().split())) and kubectl.succeeds("get", "node", NODE)
 
 
 def up() -> None:
@@ -47,7 +152,7 @@ def up() -> None:
         say("ending what was started")
         down(keep_logs=True)
         raise
-    READY.touch()
+    READY.write_text("\n".join(processes.started()))
 
 
 def _start() -> None:

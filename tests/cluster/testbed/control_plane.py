@@ -29,8 +29,7 @@ def start() -> None:
         f"--listen-peer-urls={ETCD_PEERS}", f"--initial-advertise-peer-urls={ETCD_PEERS}",
         f"--initial-cluster=default={ETCD_PEERS}", "--unsafe-no-fsync",
     ])  # fmt: skip
-    _start("kube-apiserver", [*_api_server(), *_aggregation(), *_audit()])
-    wait_for("the API server is ready", _ready, explain=lambda: processes.last_words("kube-apiserver"))
+    start_api_server()
     _start("kube-controller-manager", [
         f"--kubeconfig={STATE / 'controller-manager.kubeconfig'}", f"--cluster-signing-cert-file={PKI / 'ca.crt'}",
         f"--cluster-signing-key-file={PKI / 'ca.key'}", f"--root-ca-file={PKI / 'ca.crt'}",
@@ -40,6 +39,16 @@ def start() -> None:
     _start("kube-scheduler", [
         f"--kubeconfig={STATE / 'scheduler.kubeconfig'}", "--leader-elect=false", "--secure-port=0",
     ])  # fmt: skip
+
+
+def start_api_server() -> None:
+    _start("kube-apiserver", [*_api_server(), *_aggregation(), *_audit()])
+    wait_for("the API server is ready", _ready, explain=lambda: processes.last_words("kube-apiserver"))
+
+
+def kill_api_server() -> None:
+    """Without a farewell; what it knew is in etcd."""
+    processes.kill("kube-apiserver")
 
 
 def _start(name: str, flags: Sequence[str]) -> None:

@@ -1,11 +1,12 @@
 """The images of `deploy/images`, built by buildah on a `python:3.11-slim` made of Debian's packages."""
 
+import hashlib
 import os
 import ssl
 from collections.abc import Sequence
 from pathlib import Path
 
-from programs import caches
+from programs import caches, locked
 
 from testbed import images
 from testbed.layout import ROOT, STATE
@@ -29,13 +30,23 @@ def names() -> list[str]:
     return sorted(file.parent.name for file in FOLDER.glob("*/Dockerfile"))
 
 
-def build_and_import(wanted: Sequence[str]) -> None:
-    """Build images by their names, and give them to containerd as ``perijove-<name>``."""
+def ensure(*wanted: str) -> None:
+    """Build images by their names, unless they are as the checkout has them now, and give them to containerd as
+    ``perijove-<name>``."""
+    with locked(caches() / "images.lock"):
+        changed = [name for name in wanted if _known(name) != _content(name)]
+        if changed:
+            _build_and_import(changed)
+
+
+def _build_and_import(wanted: Sequence[str]) -> None:
     try:
         _ensure_base()
         for name in wanted:
+            content = _content(name)
             with step(f"image {tagged(name)}"):
                 _build(name)
+            _mark(name).write_text(content)
         # What builds that were cut off, and earlier builds of the same names, have left.
         _buildah("rm", "--all")
         _buildah("rmi", "--prune")
@@ -55,17 +66,33 @@ def _build(name: str) -> None:
         *([f"--target={TARGETS[name]}"] if name in TARGETS else []), *_package_settings(), "-f", dockerfile,
         "-t", image, ROOT,
     )  # fmt: skip
-    built = _buildah("images", "--format={{.ID}}", image).split()[0]
-    imported = STATE / f"imported-{name}"
-    if imported.exists() and imported.read_text() == built:
-        return
     archive = STATE / "built.tar"
     try:
         _buildah("push", image, f"docker-archive:{archive}:{image}")
         images.import_archive(archive)
     finally:
         archive.unlink(missing_ok=True)
-    imported.write_text(built)
+
+
+def _mark(name: str) -> Path:
+    """The file that says of what the image that containerd has was built."""
+    return STATE / f"imported-{name}"
+
+
+def _known(name: str) -> str | None:
+    return _mark(name).read_text() if _mark(name).exists() else None
+
+
+def _content(name: str) -> str:
+    """A digest of the Dockerfile and of all that its build sees, which its `.dockerignore` lists."""
+    dockerfile = FOLDER / name / "Dockerfile"
+    seen = dockerfile.with_name("Dockerfile.dockerignore")
+    listed = [ROOT / line[1:] for line in seen.read_text().splitlines() if line.startswith("!")]
+    files = [file for place in listed for file in ([place] if place.is_file() else place.rglob("*")) if file.is_file()]
+    digest = hashlib.sha256()
+    for file in (dockerfile, seen, *sorted(file for file in files if "__pycache__" not in file.parts)):
+        digest.update(f"{file.relative_to(ROOT)}\0{hashlib.sha256(file.read_bytes()).hexdigest()}\n".encode())
+    return digest.hexdigest()
 
 
 def _ensure_base() -> None:

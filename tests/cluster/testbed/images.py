@@ -15,7 +15,10 @@ from testbed.steps import run
 
 BUSYBOX = Path("/bin/busybox")
 # Not wget: of Debian's static busybox it crashes.
-APPLETS = "cat echo env false hostname httpd id ip ls nc nslookup printf ps sh sleep touch true".split()
+APPLETS = """
+    cat echo env false hostname httpd id ip ls mkdir nc nslookup printf ps sh
+    sha256sum sleep stty tail tar touch true tty
+""".split()
 ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 UNPRIVILEGED = "65532"
 

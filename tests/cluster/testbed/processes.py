@@ -86,6 +86,16 @@ def stop(name: str) -> None:
     (PIDS / name).unlink(missing_ok=True)
 
 
+def kill(name: str) -> None:
+    """End it without a farewell."""
+    pid = _pid(name)
+    if pid is not None:
+        os.kill(pid, signal.SIGKILL)
+    while _pid(name) is not None:
+        time.sleep(0.01)
+    (PIDS / name).unlink(missing_ok=True)
+
+
 def _pid(name: str) -> int | None:
     """Its number, unless it has ended: a number may be another process's by now."""
     try:

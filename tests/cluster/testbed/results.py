@@ -1,9 +1,14 @@
 """What a checkout is told of the running cluster."""
 
 import json
+import os
 import shlex
 import shutil
+import ssl
 from collections.abc import Sequence
+from pathlib import Path
+
+from programs import caches, locked
 
 from testbed import dockerfiles, hosted, services
 from testbed.layout import ADMIN, RESULT
@@ -12,6 +17,8 @@ from testbed.steps import step
 ENV = RESULT / "env"
 KUBECONFIG = RESULT / "kubeconfig"
 SERVICES = RESULT / "services.json"
+CERTIFICATES = RESULT / "certificates.pem"
+"""What this machine trusts, and what has signed the platform's: for a shell that talks to others, too."""
 
 
 def write_cluster(**more: str) -> None:
@@ -33,10 +40,21 @@ def remove() -> None:
 
 def start_rest(wanted: Sequence[str]) -> None:
     """Platform, images and agent, as far as the checkout has them; the cluster stays up when one of them fails."""
-    with step("platform"):
-        hosted.start_platform()
-        write_cluster(PERIJOVE_BASE_URL=hosted.URL, PERIJOVE_API_KEY=hosted.api_key())
-    dockerfiles.build_and_import(wanted)
-    if hosted.CHART.exists() and "agent" in wanted:
-        with step("agent"):
-            hosted.install_agent()
+    found = hosted.Hosted(tls=True)
+    # By itself: those who share the cluster share no platform.
+    with locked(caches() / "platform.lock"):
+        with step("platform"):
+            found.start_platform()
+            write_cluster(**{**found.environment(), "SSL_CERT_FILE": str(_write_certificates(found))})
+        dockerfiles.ensure(*wanted)
+        if "agent" in wanted:
+            with step("agent"):
+                found.install_agent()
+
+
+def _write_certificates(found: hosted.Hosted) -> Path:
+    assert found.ca is not None
+    known = os.environ.get("SSL_CERT_FILE") or ssl.get_default_verify_paths().cafile
+    trusted = Path(known).read_text() if known and Path(known) != CERTIFICATES else ""
+    CERTIFICATES.write_text(f"{trusted}\n{found.ca.read_text()}")
+    return CERTIFICATES

@@ -20,6 +20,10 @@ DATABASE = "perijove"
 NOBODY = 65534
 """PostgreSQL refuses to run as root."""
 PASSWORDS = STATE / "passwords"
+_CONTENT = STATE / "s3"
+_COPIED = STATE / "postgres" / "install"
+_INSTALLED = _COPIED / "pgserver" / "pginstall" / "bin"
+_WHERE = ("-h", NODE_ADDRESS, "-p", str(POSTGRES_PORT))
 
 
 @dataclass(frozen=True)
@@ -29,13 +33,13 @@ class Address:
     s3_endpoint: str
     s3_access_key: str
     s3_secret_key: str
-    bucket: str
+    objects_url: str
     database_url: str
 
     def settings(self) -> dict[str, str]:
         """As the platform's environment variables."""
         return {
-            "PERIJOVE_OBJECTS_URL": f"s3://{self.bucket}",
+            "PERIJOVE_OBJECTS_URL": self.objects_url,
             "PERIJOVE_S3_ENDPOINT": self.s3_endpoint,
             "PERIJOVE_S3_ACCESS_KEY": self.s3_access_key,
             "PERIJOVE_S3_SECRET_KEY": self.s3_secret_key,
@@ -43,25 +47,41 @@ class Address:
         }
 
 
-def address() -> Address:
+def address(name: str = DATABASE) -> Address:
+    """With a database of this name, and for objects a folder of the bucket."""
     return Address(
         s3_endpoint=f"http://{NODE_ADDRESS}:{S3_PORT}",
         s3_access_key=ACCESS_KEY,
         s3_secret_key=_password("s3"),
-        bucket=BUCKET,
-        database_url=f"postgresql://{DATABASE}:{_password('postgres')}@{NODE_ADDRESS}:{POSTGRES_PORT}/{DATABASE}",
+        objects_url=f"s3://{BUCKET}/{name}",
+        database_url=f"postgresql://{DATABASE}:{_password('postgres')}@{NODE_ADDRESS}:{POSTGRES_PORT}/{name}",
     )
 
 
+def remove_objects(name: str) -> None:
+    # rclone's buckets are folders.
+    shutil.rmtree(_CONTENT / BUCKET / name, ignore_errors=True)
+
+
+def ensure_database(name: str) -> None:
+    found = _ask_postgres("psql", "-d", DATABASE, "-Atc", "select datname from pg_database")
+    if name not in found.split():
+        _ask_postgres("createdb", name)
+
+
+def drop_database(name: str) -> None:
+    """Connections to it are cut."""
+    _ask_postgres("dropdb", "--force", "--if-exists", name)
+
+
 def start_s3() -> None:
-    content = STATE / "s3"
-    (content / BUCKET).mkdir(parents=True)
+    (_CONTENT / BUCKET).mkdir(parents=True)
     rclone = Path(sysconfig.get_path("scripts"), "rclone")
     if not rclone.exists():
         raise Failed("There is no rclone in this environment: run `make setup-dev`.")
     # By the environment: a command line is everybody's to read. Quoted: it is a list with commas.
     environment = {**os.environ, "RCLONE_AUTH_KEY": f'"{ACCESS_KEY},{_password("s3")}"', "RCLONE_CONFIG": os.devnull}
-    command: list[str | Path] = [rclone, "serve", "s3", "--addr", f"{NODE_ADDRESS}:{S3_PORT}", content]
+    command: list[str | Path] = [rclone, "serve", "s3", "--addr", f"{NODE_ADDRESS}:{S3_PORT}", _CONTENT]
     processes.start("s3", command, environment=environment)
 
     def answers() -> bool:
@@ -88,15 +108,18 @@ def start_postgres() -> None:
         rules.write(f"host all all {POD_NETWORK} scram-sha-256\n")
     options = [f"-h{NODE_ADDRESS}", f"-p{POSTGRES_PORT}", f"-k{folder}", "-cfsync=off", "-cmax_connections=200"]
     processes.start("postgres", [programs / "postgres", "-D", data, *options], cwd=folder, user=NOBODY)
-    where = ["-h", NODE_ADDRESS, "-p", str(POSTGRES_PORT)]
 
     def ready() -> bool:
         processes.check("postgres")
-        return succeeds([programs / "pg_isready", *where])
+        return succeeds([programs / "pg_isready", *_WHERE])
 
     wait_for("PostgreSQL is ready", ready, explain=lambda: processes.last_words("postgres"))
+    _ask_postgres("createdb", DATABASE)
+
+
+def _ask_postgres(program: str, *arguments: str) -> str:
     environment = {**os.environ, "PGPASSWORD": _password("postgres")}
-    run([programs / "createdb", *where, "-U", DATABASE, DATABASE], environment=environment)
+    return run([_INSTALLED / program, *_WHERE, "-U", DATABASE, *arguments], environment=environment)
 
 
 def _postgres_programs() -> Path:
@@ -105,11 +128,10 @@ def _postgres_programs() -> Path:
     if found is None or not found.submodule_search_locations:
         raise Failed("There is no pgserver in this environment: run `make setup-dev`.")
     package = Path(found.submodule_search_locations[0])
-    copied = STATE / "postgres" / "install"
     # Side by side, as the programs look for the libraries that came with them.
     for source in (package / "pginstall", package.with_name("pgserver.libs")):
-        shutil.copytree(source, copied / source.relative_to(package.parent), symlinks=True)
-    return copied / "pgserver" / "pginstall" / "bin"
+        shutil.copytree(source, _COPIED / source.relative_to(package.parent), symlinks=True)
+    return _INSTALLED
 
 
 def _password(name: str) -> str:

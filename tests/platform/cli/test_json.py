@@ -70,6 +70,7 @@ def test_every_command(tmp_path: Path, smollm2: Path) -> None:
     _models(walk, smollm2)
     file = _files(walk, tmp_path)
     _jobs(walk, file)
+    _batch_jobs(walk, tmp_path)
     _vector_stores(walk, tmp_path)
     _clusters(walk)
     assert walk.one(dict, "chat", "--max-tokens", 2, "Hi there")["object"] == "chat.completion"
@@ -119,6 +120,36 @@ def _jobs(walk: Walk, file: str) -> None:
     assert followed == events
     assert (ended["object"], ended["state"]) == ("fine_tuning.job", "cancelled")
     assert walk.lines("jobs logs", job["id"], "--follow") == []
+
+
+def _batch_jobs(walk: Walk, folder: Path) -> None:
+    words = folder / "words.txt"
+    words.write_text("io")
+    options = [
+        "--name",
+        "count",
+        "-e",
+        "MOON=io",
+        "--file",
+        f"data/words.txt={words}",
+        "--memory",
+        "64Mi",
+    ]
+    job = walk.one(dict, "batch-jobs create", *options, "--completions", 2, "wc", "data/words.txt")
+    assert (job["object"], job["state"], job["environment_names"]) == ("batch_job", "queued", ["MOON"])
+    assert job["resources"] == {"cpus": 1.0, "memory_bytes": 64 << 20, "gpus": 0}
+    assert job["files"][0]["path"] == "data/words.txt"
+    assert len(walk.one(list, "batch-jobs list")) == 1
+    assert walk.one(dict, "batch-jobs get", job["id"])["command"] == ["wc", "data/words.txt"]
+    assert walk.one(dict, "batch-jobs logs", job["id"]) == {"job_id": job["id"], "lines": []}
+    assert walk.one(dict, "batch-jobs pause", job["id"])["state"] == "paused"
+    assert walk.one(dict, "batch-jobs resume", job["id"])["state"] == "queued"
+    assert walk.one(dict, "batch-jobs cancel", job["id"])["state"] == "cancelled"
+    events = walk.one(list, "batch-jobs events", job["id"])
+    *followed, ended = walk.lines("batch-jobs events", job["id"], "--follow", code=1)
+    assert followed == events
+    assert (ended["object"], ended["state"]) == ("batch_job", "cancelled")
+    assert walk.lines("batch-jobs logs", job["id"], "--follow") == []
 
 
 def _vector_stores(walk: Walk, folder: Path) -> None:

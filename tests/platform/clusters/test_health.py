@@ -33,7 +33,7 @@ REPORT = StatusReport(
     nodes=NODES,
     accelerators=(AcceleratorStatus(type="NVIDIA-H100", resource="nvidia.com/gpu", total=8, used=3),),
     queues=(QueueStatus(name="perijove-proj-local", project_id="proj-local", pending=2, admitted=1),),
-    components={"agent": "0.1.0", "kueue": "v0.18.2"},
+    components={"kueue": "v0.18.2"},
 )
 
 
@@ -83,6 +83,31 @@ async def test_a_lost_cluster_says_why(
     assert "connection to its agent was lost" in reason
 
 
+async def test_agents_come_and_go(
+    client: httpx.AsyncClient, joined: tuple[str, str], service: ClustersService, events: Any
+) -> None:
+    async def agents() -> tuple[int, list[str]]:
+        found = (await client.get("/v1/clusters/gpu")).json()
+        return found["agents"], found["agent_versions"]
+
+    assert await agents() == (0, [])
+    for connected, told, expected in [
+        (True, {}, (1, [])),
+        (True, {"agents": 2, "versions": ["0.1.0"]}, (2, ["0.1.0"])),
+        (True, {"agents": 2, "versions": ["0.1.0"]}, (2, ["0.1.0"])),
+        (True, {}, (2, ["0.1.0"])),
+        (True, {"agents": 1, "versions": ["0.2.0"]}, (1, ["0.2.0"])),
+        (False, {}, (0, ["0.2.0"])),
+    ]:
+        await service.connection_changed(joined[0], connected, **told)  # type: ignore[arg-type]
+        assert await agents() == expected
+    updates = [event.data for event in await events() if event.type == "cluster.updated"]
+    assert [update["agents"] for update in updates] == [0, 1, 2, 1, 0]
+    await service.connection_changed(joined[0], True)
+    await client.delete("/v1/clusters/gpu/credential")
+    assert (await agents())[0] == 0
+
+
 async def test_nobody_knows_the_cluster(service: ClustersService) -> None:
     await service.connection_changed("cluster_none", True)
     await service.record_status("cluster_none", REPORT)
@@ -91,7 +116,7 @@ async def test_nobody_knows_the_cluster(service: ClustersService) -> None:
 async def test_a_status_report(
     client: httpx.AsyncClient, joined: tuple[str, str], service: ClustersService, events: Any
 ) -> None:
-    await service.connection_changed(joined[0], True)
+    await service.connection_changed(joined[0], True, agents=2, versions=["0.2.0", "0.1.0", "0.2.0"])
     await service.record_status(joined[0], REPORT)
 
     async def get() -> Any:
@@ -112,7 +137,8 @@ async def test_a_status_report(
     assert found["node_list"][1]["conditions"][0]["type"] == "Ready"
     assert found["accelerators"][0]["free"] == 5
     assert found["queues"][0]["pending"] == 2
-    assert found["components"]["kueue"] == "v0.18.2"
+    assert found["component_versions"] == {"agent": "0.1.0, 0.2.0", "kueue": "v0.18.2"}
+    assert (found["agents"], found["agent_versions"]) == (2, ["0.1.0", "0.2.0"])
     assert found["problems"] == []
     listed = (await client.get("/v1/clusters")).json()["data"][1]
     assert listed == {name: found[name] for name in listed}

@@ -52,3 +52,16 @@ async def test_requests_without_a_key_are_told_how_to_get_one(client: httpx.Asyn
     answer = await client.get("/v1/me", headers={"Authorization": "Basic eDp5"})
     assert answer.status_code == 401
     assert "perijove status" in answer.json()["error"]["message"]
+
+
+async def test_the_secret_of_a_key_is_kept_nowhere(client: httpx.AsyncClient, app: FastAPI) -> None:
+    headers = {"Idempotency-Key": "again"}
+    made = [await client.post("/v1/api_keys", json={"name": "app"}, headers=headers) for _ in range(2)]
+    assert [answer.headers["cache-control"] for answer in made] == ["no-store", "no-store"]
+    secrets = {answer.json()["secret"] for answer in made}
+    assert len(secrets) == 2  # an answer that is not kept cannot be given again
+    async with app.state.database.read() as session:
+        connection = await session.connection()
+        for table in ("idempotency_keys", "api_keys", "outbox"):
+            found = str((await connection.exec_driver_sql(f"SELECT * FROM {table}")).fetchall())
+            assert not any(secret in found for secret in secrets), table

@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,15 @@ from perijove_platform.clusters.service import ClustersService
 from perijove_platform.database import Base, Database
 from perijove_platform.errors import NotFound
 from perijove_platform.events import EventBus
-from perijove_platform.jobs import routes
-from perijove_platform.jobs.service import JobsService
-from perijove_platform.jobs.sources import LineError, TrainingFile
+from perijove_platform.fine_tuning import routes
+from perijove_platform.fine_tuning.service import FineTuningService
+from perijove_platform.fine_tuning.sources import LineError, TrainingFile
+from perijove_platform.jobs.lifecycle import JobLifecycle
 from perijove_platform.models.schemas import ModelCreate, PathSource
 from perijove_platform.models.service import ModelsService
 from perijove_platform.rbac import SCOPES, Caller
 from perijove_platform.runtimes.base import JobSpec
-from perijove_platform.runtimes.local import job_run, trainer_environment
+from perijove_platform.runtimes.local import trainer_environment, trainer_run
 from perijove_platform.runtimes.local.cluster import LocalCluster, local_supervisor
 from perijove_platform.runtimes.local.jobs import LocalJobs
 from perijove_platform.settings import Settings
@@ -89,15 +90,7 @@ class ScriptedJobs(LocalJobs):
 
     async def submit(self, spec: JobSpec) -> None:
         config = {**spec.config, "script": self.script}
-        await super().submit(
-            JobSpec(
-                job_id=spec.job_id,
-                project_id=spec.project_id,
-                program=spec.program,
-                config=config,
-                inputs=spec.inputs,
-            )
-        )
+        await super().submit(replace(spec, config=config))
 
 
 class RegisteredLocal(LocalCluster):
@@ -136,7 +129,8 @@ class World:
     database: Database
     events: EventBus
     base: Path
-    service: JobsService
+    service: FineTuningService
+    lifecycle: JobLifecycle
     models: ModelsService
     app: FastAPI
 
@@ -158,11 +152,10 @@ class World:
         """The public job, as soon as it is as wanted."""
         async with asyncio.timeout(60):
             while True:
-                changed = self.service._recorder.changed()
                 job = await self.service.get(caller(), job_id)
                 if wanted(job):
                     return job
-                await changed.wait()
+                await asyncio.sleep(0.01)
 
 
 @asynccontextmanager
@@ -192,23 +185,24 @@ async def platform(settings: Settings, files: FolderFiles, base: Path, script: d
         registry = ClusterRegistry(database, events, [cluster], Elsewhere(settings, files, script))
         await registry.start()
         stack.push_async_callback(registry.stop)
-        service = JobsService(database, events, registry, models, files, max_queued=settings.max_queued_jobs)
-        await service.start()
-        stack.push_async_callback(service.stop)
+        lifecycle = JobLifecycle(database, events, registry, max_queued=settings.max_queued_jobs)
+        service = FineTuningService(database, lifecycle, models, files)
+        await lifecycle.start()
+        stack.push_async_callback(lifecycle.stop)
         app = FastAPI()
         errors.install(app)
         app.include_router(routes.router)
         app.include_router(clusters_routes.router)
-        app.state.jobs, app.state.authenticator = service, Callers()
+        app.state.fine_tuning, app.state.authenticator = service, Callers()
         projects: Any = None  # nobody sets quotas here
-        app.state.clusters = ClustersService(database, events, [cluster], projects, service)
-        yield World(settings, files, script, database, events, base, service, models, app)
+        app.state.clusters = ClustersService(database, events, [cluster], projects, lifecycle)
+        yield World(settings, files, script, database, events, base, service, lifecycle, models, app)
 
 
 @pytest.fixture(autouse=True)
 def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer_environment, "environment_python", lambda _: Path(sys.executable))
-    monkeypatch.setattr(job_run, "archive_program", lambda *_: SCRIPTED)
+    monkeypatch.setattr(trainer_run, "archive_program", lambda *_: SCRIPTED)
 
 
 @pytest.fixture

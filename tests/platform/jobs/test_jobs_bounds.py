@@ -3,13 +3,14 @@
 from typing import Any
 
 import pytest
-from perijove_platform.jobs import recorder
+from perijove_platform.fine_tuning import kind
+from perijove_platform.jobs import journal
 
 
 async def test_only_the_newest_events_and_checkpoints_are_kept(world: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorder, "KEPT_EVENTS", 5)
-    monkeypatch.setattr(recorder, "KEPT_CHECKPOINTS", 3)
-    monkeypatch.setattr(recorder, "_PRUNE_EVERY", 1)
+    monkeypatch.setattr(journal, "KEPT_EVENTS", 5)
+    monkeypatch.setattr(kind, "KEPT_CHECKPOINTS", 3)
+    monkeypatch.setattr(journal, "_PRUNE_EVERY", 1)
     world.script["steps"] = 20
     jobs = world.client().fine_tuning.jobs
     job = await jobs.create(model="smollm2", training_file="file-train")

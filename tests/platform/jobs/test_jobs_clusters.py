@@ -84,7 +84,7 @@ async def test_a_job_whose_cluster_went_while_the_platform_was_away(start: Start
         world.script["wait_at"] = 1
         job = await create(world, "gpu")
         await world.until(job.id, in_state("running"))
-        await world.service.stop()  # nobody hears of the deletion
+        await world.lifecycle.stop()  # nobody hears of the deletion
         async with world.http() as http:
             assert (await http.delete("/v1/clusters/gpu", params={"force": True})).status_code == 200
     async with start() as world:

@@ -1,6 +1,7 @@
 """A job through OpenAI's client, from its creation to each of its ends."""
 
 import asyncio
+import json
 from typing import Any
 
 import openai
@@ -171,3 +172,32 @@ async def test_the_end_of_the_log(world: Any) -> None:
         assert (await http.get(url, params={"tail_bytes": 7})).text == "step 3\n"
         both = await http.get(url, params={"tail": 2, "tail_bytes": 7})
         assert both.status_code == 400 and "not both" in both.json()["error"]["message"]
+
+
+async def test_a_job_is_stopped_after_its_maximum_run_time_over_all_attempts(world: Any) -> None:
+    world.script["wait_at"] = 2
+    jobs = world.client().fine_tuning.jobs
+    job = await jobs.create(model="smollm2", training_file="file-train", extra_body={"max_run_seconds": 5})
+    assert job.max_run_seconds == 5
+    await world.until(job.id, lambda job: job.progress is not None and job.progress.step == 2)
+    await jobs.pause(job.id)
+    spent = json.loads((world.folder(job.id) / "run_seconds.json").read_text())["seconds"]
+    assert 0 < spent < 5
+    world.script["wait_at"] = 3
+    await jobs.resume(job.id)
+    failed = await world.until(job.id, lambda job: job.state == "failed")
+    assert (failed.error.code, failed.error.message) == ("time_limit", "stopped: maximum run time of 5 s")
+
+
+async def test_the_higher_priority_trains_first(world: Any) -> None:
+    world.script["wait_at"] = 1
+    jobs = world.client().fine_tuning.jobs
+    holder = await jobs.create(model="smollm2", training_file="file-train")
+    await world.until(holder.id, lambda job: job.state == "running")
+    low = await jobs.create(model="smollm2", training_file="file-train", extra_body={"priority": -1})
+    high = await jobs.create(model="smollm2", training_file="file-train", extra_body={"priority": 2})
+    assert (low.priority, high.priority, holder.priority) == (-1, 2, 0)
+    await world.until(high.id, lambda job: job.queue_position == 1)
+    await world.until(low.id, lambda job: job.queue_position == 2)
+    with pytest.raises(openai.BadRequestError, match="priority"):
+        await jobs.create(model="smollm2", training_file="file-train", extra_body={"priority": 3})

@@ -4,7 +4,7 @@ from typing import Any
 
 import openai
 import pytest
-from perijove_platform.jobs.sources import LineError
+from perijove_platform.fine_tuning.sources import LineError
 
 BODY: dict[str, Any] = {"model": "smollm2", "training_file": "file-train"}
 
@@ -85,7 +85,7 @@ async def test_another_project_sees_nothing(world: Any) -> None:
 
 async def test_a_full_queue_is_refused(world: Any) -> None:
     world.script["wait_at"] = 1
-    world.service._max_queued = 1
+    world.service._jobs._max_queued = 1
     await world.client().fine_tuning.jobs.create(**BODY)
     with pytest.raises(openai.RateLimitError, match="cancel them"):
         await world.client().fine_tuning.jobs.create(**BODY)

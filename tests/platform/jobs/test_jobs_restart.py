@@ -60,7 +60,7 @@ async def test_a_cancel_that_was_written_down_is_carried_out(start: Start) -> No
         world.script["wait_at"] = 1
         job = await create(world)
         await world.until(job.id, in_state("running"))
-        await world.service._wish(OWNER, job.id, "cancel")
+        await world.service._jobs._wish(OWNER, job.id, "cancel")
     async with start() as world:
         assert (await world.client().fine_tuning.jobs.retrieve(job.id)).status == "cancelled"
 
@@ -81,7 +81,7 @@ async def test_a_kill_while_the_result_is_registered(
         job = await create(world)
         await world.until(job.id, lambda job: job.state_reason == "registering the model")
         async with asyncio.timeout(30):
-            await asyncio.wait(list(world.service._tracker._followers.values()))
+            await asyncio.wait(list(world.lifecycle._tracker._followers.values()))
     monkeypatch.setattr(ModelsService, "register_adapter", register)
     async with start() as world:
         done = await world.until(job.id, in_state("succeeded"))

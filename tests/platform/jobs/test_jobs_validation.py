@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from perijove_platform.jobs import service
-from perijove_platform.jobs.sources import LineError
+from perijove_platform.fine_tuning import service
+from perijove_platform.fine_tuning.sources import LineError
 from perijove_platform.rbac import Caller
 
 OWNER = Caller(
@@ -95,6 +95,6 @@ async def test_a_job_that_is_being_paused_says_so(world: Any) -> None:
     world.script["wait_at"] = 1
     job = await create(world)
     await world.until(job.id, in_status("running"))
-    await world.service._wish(OWNER, job.id, "pause")
+    await world.service._jobs._wish(OWNER, job.id, "pause")
     assert (await world.client().fine_tuning.jobs.retrieve(job.id)).status == "pausing"
     assert (await world.client().fine_tuning.jobs.pause(job.id)).status == "paused"

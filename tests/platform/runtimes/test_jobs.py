@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 from perijove_platform.runtimes.base import JobSpec, JobState, JobUpdate, Resources
-from perijove_platform.runtimes.local import job_run, trainer_environment
+from perijove_platform.runtimes.local import trainer_environment, trainer_run
 from perijove_platform.runtimes.local.jobs import LocalJobs
 from perijove_platform.runtimes.local.processes import ProcessSupervisor
 from perijove_platform.settings import Settings
@@ -31,7 +31,7 @@ class FolderInputs:
 @pytest.fixture(autouse=True)
 def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer_environment, "environment_python", lambda _: Path(sys.executable))
-    monkeypatch.setattr(job_run, "archive_program", lambda *_: SCRIPTED)
+    monkeypatch.setattr(trainer_run, "archive_program", lambda *_: SCRIPTED)
 
 
 @pytest.fixture

@@ -94,6 +94,9 @@ async def test_the_kubeconfig_holds_no_secret_and_keeps_what_was_there(
     assert (await shell.run("kubectl", "config", "current-context")).strip() == "second"
     context = yaml.safe_load(text)["contexts"][-1]["context"]
     assert context == {"cluster": "second", "user": "second", "namespace": "perijove-proj-local"}
+    plugin = yaml.safe_load(text)["users"][-1]["user"]["exec"]
+    told = {row["name"]: row["value"] for row in plugin["env"]}
+    assert told == {"PERIJOVE_BASE_URL": tls_platform.base_url, "SSL_CERT_FILE": str(tls_platform.certificate)}
     printed = yaml.safe_load(await shell.run("perijove", "kubeconfig", registered.id, "--output", "-"))
     assert [entry["name"] for entry in printed["contexts"]] == [f"perijove-{registered.name}"]
 

@@ -134,6 +134,24 @@ async def test_only_a_session_token_for_the_cluster_opens_it(
         assert unknown.status_code == 404 and unknown.json()["error"]["param"] == "cluster"
 
 
+async def test_a_token_is_worth_no_more_than_the_key_it_was_made_with(
+    tls_platform: RunningPlatform, registered: Registered, agent: StandInAgent
+) -> None:
+    made = await asyncio.to_thread(tls_platform.call, "POST", "/v1/api_keys", json={"name": "passing"})
+    with tls_platform.client() as client:
+        client.headers["authorization"] = f"Bearer {made['secret']}"
+        token = client.post("/v1/sessions/tokens", json={"cluster": registered.id}).raise_for_status().json()["token"]
+    async with tls_platform.async_client(token) as client:
+        url = f"/v1/sessions/{registered.id}/version"
+        assert (await client.get(url)).status_code == 200
+        await asyncio.to_thread(tls_platform.call, "DELETE", f"/v1/api_keys/{made['id']}")
+        async with asyncio.timeout(15):
+            while (answer := await client.get(url)).status_code != 401:
+                assert answer.status_code == 200
+                await asyncio.sleep(0.2)
+        assert "expired" in answer.json()["message"]
+
+
 async def test_each_request_is_recorded_and_told(
     tls_platform: RunningPlatform, registered: Registered, kube: httpx.AsyncClient
 ) -> None:

@@ -94,6 +94,12 @@ async def test_both_replicas_know_who_is_connected(
     assert len(agent.welcomes[1].replicas) == 2
 
 
+async def test_an_agent_is_told_of_a_replica_that_goes(replicas: list[RunningPlatform], agent: StandInAgent) -> None:
+    await eventually(lambda: len(agent.welcomes[-1].replicas) == 2 or len(agent.told_replicas[-1:]) == 1, what="both")
+    replicas[1].stop()
+    await eventually(lambda: agent.told_replicas[-1:] == [(agent.welcomes[0].replica,)], what="the one that is left")
+
+
 async def test_a_replica_that_dies_takes_its_links_with_it_and_no_more(
     replicas: list[RunningPlatform],
     cluster: Registered,

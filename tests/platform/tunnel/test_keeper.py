@@ -210,6 +210,18 @@ async def test_every_replica_gets_a_link_and_each_is_resumed_at_its_own() -> Non
         assert [await exchange(stream, b"goes on") for stream in streams] == [b"goes on"] * 3
 
 
+async def test_a_replica_that_is_told_of_later_gets_its_link_at_once() -> None:
+    async with PlatformEnd(replica="replica-a").serve() as first, PlatformEnd(replica="replica-b").serve() as later:
+        balancer = TcpRelay(*(("127.0.0.1", each.port) for each in (first, first, first)))
+        async with balancer, keeping(balancer.port, pace=Pace(first=0.02, missing=0.1, settled=3600.0)) as keeper:
+            await until(lambda: first.links.choose("cluster"))
+            balancer.targets = [("127.0.0.1", each.port) for each in (first, later)]
+            keeper.learn(("replica-a",))
+            assert len(first.hellos) == 1
+            keeper.learn(("replica-a", "replica-b"))
+            await until(lambda: later.links.choose("cluster"))
+
+
 async def test_a_refused_handshake_is_tried_again_more_and_more_slowly() -> None:
     attempts = 0
 

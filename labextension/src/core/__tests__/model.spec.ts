@@ -1,7 +1,8 @@
 import { Signal } from '@lumino/signaling';
 
 import { IEventStream, IObject, IPage, IPlatformEvent, Query } from '../../api';
-import { ObjectListModel, PAGE_SIZE } from '../list/model';
+import { ObjectListModel } from '../list/model';
+import { PAGE_SIZE } from '../list/pages';
 
 interface IThing extends IObject {
   readonly size: number;

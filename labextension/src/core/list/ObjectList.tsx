@@ -5,6 +5,7 @@ import * as React from 'react';
 import { IObject } from '../../api';
 import { useSignals } from '../useSignals';
 import { arrange, IColumn, ISort } from './columns';
+import { FilterRow, IChoice } from './FilterRow';
 import { EmptyState, IEmptyState, ListFailure, ListProgress } from './ListStates';
 import { Header } from './Header';
 import { useListKeys } from './keys';
@@ -23,6 +24,8 @@ export interface IObjectListProps<T extends IObject> {
   /** What a screen reader calls the list. */
   readonly label: string;
   readonly columns: readonly IColumn<T>[];
+  /** A choice of some of the rows, beside the filter. */
+  readonly choice?: IChoice<T>;
   readonly commands: CommandRegistry;
   /** Commands of the context menu, `-` for a separator; they are called with `{ids}`. */
   readonly rowCommands: readonly string[];
@@ -40,14 +43,15 @@ export interface IObjectListProps<T extends IObject> {
 
 /** A list of the platform's objects: filter, sort, pages, selection, keyboard, context menu. */
 export function ObjectList<T extends IObject>(props: IObjectListProps<T>): React.ReactElement {
-  const { model, columns, trans } = props;
+  const { model, columns, choice, trans } = props;
   useSignals(model.changed, model.selection.changed);
   const [filter, setFilter] = React.useState('');
+  const [chosen, setChosen] = React.useState(-1);
   const [sort, setSort] = useRememberedSort(props.kind);
-  const rows = React.useMemo(
-    () => arrange(model.items, columns, filter, sort),
-    [model.items, columns, filter, sort]
-  );
+  const rows = React.useMemo(() => {
+    const accepts = choice?.options[chosen]?.accepts ?? (() => true);
+    return arrange(model.items.filter(accepts), columns, filter, sort);
+  }, [model.items, columns, choice, chosen, filter, sort]);
   React.useEffect(() => {
     void model.load();
   }, [model]);
@@ -64,7 +68,15 @@ export function ObjectList<T extends IObject>(props: IObjectListProps<T>): React
   }
   return (
     <div className="jp-PerijoveList" style={tracks(columns)}>
-      <FilterField value={filter} onChange={setFilter} label={props.label} trans={trans} />
+      <FilterRow
+        filter={filter}
+        onFilter={setFilter}
+        label={props.label}
+        choice={choice}
+        chosen={chosen}
+        onChoose={setChosen}
+        trans={trans}
+      />
       {model.error !== null && (
         <ListFailure error={model.error} onRetry={() => void model.reload()} trans={trans} />
       )}
@@ -185,30 +197,6 @@ function Row<T extends IObject>(props: IRowProps<T>): React.ReactElement {
         </div>
       ))}
     </div>
-  );
-}
-
-function FilterField(props: {
-  readonly value: string;
-  readonly onChange: (value: string) => void;
-  readonly label: string;
-  readonly trans: TranslationBundle;
-}): React.ReactElement {
-  return (
-    <input
-      className="jp-PerijoveList-filter jp-mod-styled"
-      type="search"
-      value={props.value}
-      placeholder={props.trans.__('Filter')}
-      aria-label={props.trans.__('Filter: %1', props.label)}
-      onChange={event => props.onChange(event.target.value)}
-      onKeyDown={event => {
-        if (event.key === 'Escape' && props.value !== '') {
-          event.stopPropagation();
-          props.onChange('');
-        }
-      }}
-    />
   );
 }
 

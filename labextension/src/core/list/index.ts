@@ -1,6 +1,8 @@
 export * from './columns';
+export type { IChoice } from './FilterRow';
 export * from './ListStates';
 export * from './model';
 export * from './ObjectList';
+export * from './pages';
 export * from './section';
 export * from './selection';

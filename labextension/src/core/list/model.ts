@@ -7,40 +7,26 @@ import {
   IObject,
   IPage,
   IPerijoveClient,
-  IPlatformEvent,
-  Query
+  IPlatformEvent
 } from '../../api';
+import { IListSource, PAGE_SIZE, Pages } from './pages';
 import { Selection } from './selection';
-
-/** Objects read at a time. */
-export const PAGE_SIZE = 50;
 
 export type ListState = 'idle' | 'loading' | 'ready' | 'failed';
 
-/** Where a list comes from. */
-export interface IListSource<T extends IObject> {
-  /** Route of the list, e.g. `/v1/files`. */
-  readonly path: string;
-  /** The object of the events that keep it fresh, e.g. `file`. */
-  readonly object: string;
-  /** Further parameters, e.g. a filter of the platform's. */
-  readonly query?: Query;
-  /** Whether an object that an event brings belongs into this list. All do unless told. */
-  readonly accepts?: (item: T) => boolean;
-  /** Whether an object stays at the top, where the platform lists it, above those that are newer. */
-  readonly leads?: (item: T) => boolean;
-}
-
 /**
- * The objects of one list, read page by page and then kept fresh by the platform's events.
+ * The objects of one list, or of several as one, read page by page and then kept fresh by the platform's events.
  *
  * Newest first, as the platform lists them. It reads nothing before `load()`.
  */
 export class ObjectListModel<T extends IObject> implements IDisposable {
   constructor(
     private readonly _client: Pick<IPerijoveClient, 'list' | 'events'>,
-    readonly source: IListSource<T>
-  ) {}
+    ...sources: readonly IListSource<T>[]
+  ) {
+    this._sources = sources;
+    this._pages = new Pages(_client, sources);
+  }
 
   readonly selection = new Selection();
 
@@ -97,19 +83,22 @@ export class ObjectListModel<T extends IObject> implements IDisposable {
   async reload(): Promise<void> {
     this._listen();
     const round = ++this._round;
+    const pages = new Pages(this._client, this._sources);
     const wanted = Math.max(PAGE_SIZE, this._items.length);
     this._touched.clear();
     this._set({ state: this._state === 'ready' ? 'ready' : 'loading', error: null });
     try {
       const items: T[] = [];
-      let page: IPage<T>;
+      let page: Pick<IPage<T>, 'data' | 'has_more'>;
       do {
-        page = await this._page(items);
+        page = await pages.read(items);
         if (round !== this._round) {
           return;
         }
         items.push(...page.data);
       } while (page.has_more && page.data.length > 0 && items.length < wanted);
+      [...this._touched.keys()].forEach(id => pages.drop(id));
+      this._pages = pages;
       this._hasMore = page.has_more;
       this._items = this._merge([], items);
       this._keepSelection();
@@ -131,7 +120,7 @@ export class ObjectListModel<T extends IObject> implements IDisposable {
     this._touched.clear();
     this._changed.emit();
     try {
-      const page = await this._page(this._items);
+      const page = await this._pages.read(this._items);
       if (round === this._round) {
         this._hasMore = page.has_more && page.data.length > 0;
         this._items = this._merge(this._items, page.data);
@@ -146,9 +135,10 @@ export class ObjectListModel<T extends IObject> implements IDisposable {
 
   /** Show an object at once that a request has just answered with, before its event arrives. */
   put(item: T): void {
-    if (this._isDisposed || this.source.accepts?.(item) === false) {
+    if (this._isDisposed) {
       return;
     }
+    this._pages.drop(item.id);
     this._touched.set(item.id, item);
     const index = this._items.findIndex(other => other.id === item.id);
     this._items = this._ordered(
@@ -161,6 +151,7 @@ export class ObjectListModel<T extends IObject> implements IDisposable {
 
   /** Drop an object that was deleted. */
   remove(id: string): void {
+    this._pages.drop(id);
     this._touched.set(id, null);
     this._items = this._items.filter(item => item.id !== id);
     this._keepSelection();
@@ -174,15 +165,6 @@ export class ObjectListModel<T extends IObject> implements IDisposable {
       this._items = [];
       Signal.clearData(this);
     }
-  }
-
-  private _page(after: readonly T[]): Promise<IPage<T>> {
-    const last = after[after.length - 1];
-    return this._client.list<T>(this.source.path, {
-      limit: PAGE_SIZE,
-      ...this.source.query,
-      after: last?.id
-    });
   }
 
   /** Add a page; what an event said while it was on its way is newer than the page. */
@@ -203,14 +185,16 @@ export class ObjectListModel<T extends IObject> implements IDisposable {
   }
 
   private _ordered(items: readonly T[]): readonly T[] {
-    const { leads } = this.source;
-    return leads ? [...items.filter(leads), ...items.filter(item => !leads(item))] : items;
+    const leads = (item: T) => this._sources.some(source => source.leads?.(item));
+    return [...items.filter(leads), ...items.filter(item => !leads(item))];
   }
 
   private _listen(): void {
     if (!this._listening) {
       this._listening = true;
-      this._client.events.changes<T>(this.source.object).connect(this._onEvent, this);
+      for (const { object } of this._sources) {
+        this._client.events.changes<T>(object).connect(this._onEvent, this);
+      }
       this._client.events.reset.connect(this._onReset, this);
     }
   }
@@ -237,6 +221,9 @@ export class ObjectListModel<T extends IObject> implements IDisposable {
     this._changed.emit();
   }
 
+  private readonly _sources: readonly IListSource<T>[];
+  /** What reads on where the last reading from the beginning ended. */
+  private _pages: Pages<T>;
   private _items: readonly T[] = [];
   private _state: ListState = 'idle';
   private _error: string | null = null;

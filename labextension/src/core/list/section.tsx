@@ -1,3 +1,5 @@
+import '../../../style/views.js';
+
 import { ReactWidget } from '@jupyterlab/ui-components';
 import { Widget } from '@lumino/widgets';
 import * as React from 'react';

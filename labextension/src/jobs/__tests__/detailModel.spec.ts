@@ -87,6 +87,17 @@ describe('JobDetailModel', () => {
     model.dispose();
   });
 
+  it('asks no checkpoints of a batch job', async () => {
+    const api = new MemoryApi();
+    api.answer = async () => job({ id: 'batchjob-1' });
+    api.checkpoints = () => Promise.reject(new Error('A batch job has none.'));
+    const model = new JobDetailModel('batchjob-1', api);
+    await model.load();
+    api.jobEvent.emit({ jobId: 'batchjob-1', event: event(1) });
+    expect([model.error, model.events.length, model.checkpoints]).toEqual([null, 1, []]);
+    model.dispose();
+  });
+
   it('says why it cannot be shown', async () => {
     const api = new MemoryApi();
     api.answer = async () => {
@@ -147,6 +158,8 @@ describe('JobEndWatcher', () => {
 describe('the id of a form', () => {
   it.each<FormStart>([
     { from: 'nothing' },
+    { from: 'batch' },
+    { from: 'job', id: 'batchjob-1' },
     { from: 'file', id: 'file-1' },
     { from: 'job', id: 'ftjob-1' }
   ])('says what it begins with: %j', start => {

@@ -20,6 +20,7 @@ from perijove_platform.runtimes.kubernetes.failures import KubernetesError, Unre
 from perijove_platform.runtimes.kubernetes.inventory import accelerators_of, is_ready
 from perijove_platform.runtimes.kubernetes.manifests import MANAGED_BY, PROJECT
 from perijove_platform.runtimes.kubernetes.objects import (
+    DEPLOYMENTS,
     PODS,
     Object,
     condition,
@@ -35,6 +36,7 @@ logger = logging.getLogger(__name__)
 
 Record = Callable[[StatusReport], Awaitable[None]]
 _EVERY_SECONDS = 1.0
+KUEUE_DEPLOYMENT = "kueue-controller-manager"
 _ACTIVE_PODS = "status.phase!=Succeeded,status.phase!=Failed"
 _NODE_CONDITIONS = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
 
@@ -55,11 +57,18 @@ class CapacityWatch:
         self._record = record
         self._absent = absent
         self._pods = Reflector(client, PODS, fields=_ACTIVE_PODS, keep=kept_requests, on_change=self._on_change)
+        self._kueue = Reflector(
+            client,
+            DEPLOYMENTS,
+            fields=f"metadata.name={KUEUE_DEPLOYMENT}",
+            keep=kept_image,
+            on_change=lambda change: self._changed.set(),
+        )
         self._changed = asyncio.Event()
         self.newest: StatusReport | None = None
 
     def reflectors(self) -> Sequence[Reflector]:
-        return (self._pods,)
+        return (self._pods, self._kueue)
 
     def changed(self) -> None:
         """Something else that the report tells has changed."""
@@ -69,21 +78,27 @@ class CapacityWatch:
         """Until cancelled."""
         version = await self._version()
         await asyncio.gather(*(found.synced.wait() for found in (*self._queues.reflectors(), self._pods)))
+        kubelets = self._kubelets()
         while True:
             self._changed.clear()
-            self.newest = report_of(
-                version,
-                list(self._queues.nodes),
-                self._pods,
-                list(self._queues.cluster_queues),
-                kueue=not self._absent(),
-            )
+            if kubelets != (kubelets := self._kubelets()):
+                version = await self._version()  # nodes follow a control plane that was upgraded
             try:
+                self.newest = report_of(
+                    version,
+                    list(self._queues.nodes),
+                    self._pods,
+                    list(self._queues.cluster_queues),
+                    kueue=None if self._absent() else next((version_of(found) for found in self._kueue), ""),
+                )
                 await self._record(self.newest)
             except Exception:
                 logger.exception("The report of a cluster cannot be taken")
             await asyncio.sleep(_EVERY_SECONDS)
             await self._changed.wait()
+
+    def _kubelets(self) -> set[str | None]:
+        return {get(node, "status", "nodeInfo", "kubeletVersion") for node in self._queues.nodes}
 
     async def _version(self) -> str:
         while True:
@@ -100,9 +115,14 @@ class CapacityWatch:
 
 
 def report_of(
-    version: str, nodes: Sequence[Object], pods: Iterable[Object], queues: Sequence[Object], *, kueue: bool
+    version: str, nodes: Sequence[Object], pods: Iterable[Object], queues: Sequence[Object], *, kueue: str | None
 ) -> StatusReport:
-    """Everything about a cluster at one moment."""
+    """Everything about a cluster at one moment.
+
+    Args:
+        version: of Kubernetes.
+        kueue: its version, empty where it does not tell; ``None`` where there is none.
+    """
     used: dict[str, dict[str, Quantity]] = {}
     for pod in pods:
         node, asked = _requests(pod)
@@ -115,9 +135,24 @@ def report_of(
         nodes=[_node(node, used.get(name_of(node), {})) for node in nodes],
         accelerators=_accelerators(nodes, used),
         queues=[_queue(queue) for queue in queues],
-        components={"kueue": ""} if kueue else {},
-        problems=[] if kueue else ["the cluster has no Kueue, without which no job can run"],
+        components={} if kueue is None else {"kueue": kueue},
+        problems=[] if kueue is not None else ["the cluster has no Kueue, without which no job can run"],
     )
+
+
+def kept_image(deployment: Object) -> Object:
+    """Of a Deployment: its manager's image."""
+    metadata = {name: get(deployment, "metadata", name) for name in ("name", "namespace", "uid", "resourceVersion")}
+    containers = get(deployment, "spec", "template", "spec", "containers", default=())
+    # Beside the manager there may be a proxy of its metrics.
+    image = next((found.get("image") for found in containers if found.get("name") == "manager"), None)
+    return {"metadata": metadata, "image": str(image or get(containers, 0, "image", default=""))}
+
+
+def version_of(kept: Object) -> str:
+    """The image's tag; empty where it has none."""
+    _, colon, tag = str(kept["image"]).partition("@")[0].rpartition(":")
+    return tag if colon and "/" not in tag else ""
 
 
 def kept_requests(pod: Object) -> Object:

@@ -17,9 +17,11 @@ from perijove_platform.runtimes.job_runs import JobRuns
 from perijove_platform.runtimes.kubernetes.base import Tunnels
 from perijove_platform.runtimes.kubernetes.capacity import CapacityWatch, Record, capacity_of
 from perijove_platform.runtimes.kubernetes.client import KubernetesClient
+from perijove_platform.runtimes.kubernetes.job_endings import WishOf
 from perijove_platform.runtimes.kubernetes.job_manifests import PodSettings
-from perijove_platform.runtimes.kubernetes.jobs import KubernetesJobs, WishOf
+from perijove_platform.runtimes.kubernetes.jobs import KubernetesJobs
 from perijove_platform.runtimes.kubernetes.queues import ClusterQueues, QuotaOf
+from perijove_platform.runtimes.kubernetes.start_limit import START_SECONDS
 from perijove_platform.runtimes.kubernetes.transport import Transport, TunnelTransport
 from perijove_platform.runtimes.kubernetes.watch import Change
 
@@ -50,6 +52,7 @@ class KubernetesCluster:
         registered: which cluster it is.
         tunnels: the way to it; ``None`` with a transport that needs none.
         jobs_dir: logs and results of jobs are kept in ``jobs_dir/<job id>``.
+        start_seconds: for which a job may hold quota without being able to start, see `start_limit`.
     """
 
     def __init__(
@@ -61,6 +64,7 @@ class KubernetesCluster:
         jobs_dir: Path,
         *,
         tunnels: Tunnels | None = None,
+        start_seconds: float = START_SECONDS,
     ) -> None:
         self.name = registered.name
         self._id = registered.id
@@ -69,7 +73,14 @@ class KubernetesCluster:
         client = KubernetesClient(transport)
         self._queues = ClusterQueues(client, registered.organization_id, services.quota_of)
         self._jobs = KubernetesJobs(
-            client, registered.id, self._queues, services.runs, services.wish_of, pods, jobs_dir
+            client,
+            registered.id,
+            self._queues,
+            services.runs,
+            services.wish_of,
+            pods,
+            jobs_dir,
+            start_seconds=start_seconds,
         )
         self._capacity = CapacityWatch(client, self._queues, services.record, lambda: self._jobs.view.workloads.absent)
         self._queues.cluster_queues.listen(self._on_queue)
@@ -110,11 +121,19 @@ class KubernetesCluster:
 
 
 def tunnelled(
-    registered: RegisteredCluster, tunnels: Tunnels, services: ClusterServices, pods: PodSettings, jobs_dir: Path
+    registered: RegisteredCluster,
+    tunnels: Tunnels,
+    services: ClusterServices,
+    pods: PodSettings,
+    jobs_dir: Path,
+    *,
+    start_seconds: float = START_SECONDS,
 ) -> KubernetesCluster:
     """A cluster whose agent dials the platform."""
     transport = TunnelTransport(tunnels, registered.id)
-    return KubernetesCluster(registered, transport, services, pods, jobs_dir, tunnels=tunnels)
+    return KubernetesCluster(
+        registered, transport, services, pods, jobs_dir, tunnels=tunnels, start_seconds=start_seconds
+    )
 
 
 class NoServing:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from perijove_platform.runtimes.base import JobSpec, JobState, Wish
 from perijove_platform.runtimes.job_runs import JobRuns
 from perijove_platform.runtimes.kubernetes import words
 from perijove_platform.runtimes.kubernetes.failures import (
+    Conflict,
     Denied,
     Invalid,
     KubernetesError,
@@ -20,16 +22,20 @@ from perijove_platform.runtimes.kubernetes.failures import (
     Unreachable,
 )
 from perijove_platform.runtimes.kubernetes.job_objects import JobObjects
+from perijove_platform.runtimes.kubernetes.objects import Object
 from perijove_platform.runtimes.kubernetes.queues import NotOurs
 from perijove_platform.runtimes.kubernetes.states import Standing
 from perijove_platform.runtimes.kubernetes.transport import Transport
 from perijove_platform.runtimes.kubernetes.view import JobsView
+from perijove_platform.runtimes.kubernetes.watch import synced
 
 logger = logging.getLogger(__name__)
 
 _AT_ONCE = 16
 _FIRST_WAIT_SECONDS = 0.5
-_LONGEST_WAIT_SECONDS = 30.0
+_LONGEST_WAIT_SECONDS = 4.0
+_TOLD_AFTER = 3
+"""Failures in a row, after which a job says that the API server does not answer."""
 _AWAY_SECONDS = 2.0
 """Without an answer of the cluster, after which the job's owner is told what is waited for."""
 
@@ -42,7 +48,13 @@ class ControlledJob:
         spec: ``None`` for one that was found in the cluster and has not been submitted to this process.
         files: of its Secret, while its Job is being made.
         restart: a submission wants a job that is paused to go on.
-        made, shown, deleting: its Job has been made by this process or found, has been seen, is being deleted.
+        made, deleting: its Job has been made by this process or found, is being deleted.
+        owned: its Secret is known to go with it.
+        shown: its Job as last seen.
+        lost: its former Job, which somebody else deleted, until what is left of it has been removed.
+        losses: how often that has happened.
+        made_again: it has happened, and the new Job has not run yet.
+        asked: its owner's wish has been looked up since the cluster has done the opposite of `wish`.
         standing: as it was last told.
         ended: its final state has been, or is being, told.
         driving: makes the cluster do what is wanted; `nudge` makes it look again.
@@ -54,8 +66,13 @@ class ControlledJob:
     files: Mapping[str, str] | None = field(default=None, repr=False)
     restart: bool = False
     made: bool = False
-    shown: bool = False
+    owned: bool = False
     deleting: bool = False
+    shown: Object | None = field(default=None, repr=False)
+    lost: Object | None = field(default=None, repr=False)
+    losses: int = 0
+    made_again: bool = False
+    asked: bool = False
     standing: Standing | None = None
     ended: bool = False
     driving: asyncio.Task[None] | None = None
@@ -106,9 +123,11 @@ class JobControl:
                     failures = 0
                     if not job.nudge.is_set():
                         return
-                except Unreachable:
+                except Unreachable as error:
                     failures += 1
                     await self._wait_reachable(job)
+                    if failures >= _TOLD_AFTER:
+                        await self._say(job, f"waiting for the cluster's API server: {words.short(str(error))}")
                     await _sleep(job, _back_off(failures))
                 except (ApiError, Invalid, NotOurs) as error:
                     await self._give_up(job, error)
@@ -117,8 +136,12 @@ class JobControl:
                     failures += 1
                     await self._say(job, self._problem(error))
                     await _sleep(job, max(_back_off(failures), error.retry_after or 0.0))
-        except Exception:
-            logger.exception("Job %s cannot be driven", job.job_id)
+                except Exception:
+                    # Such as a database that restarts: what is wanted of the job must not be forgotten for that.
+                    failures += 1
+                    if failures == 1:
+                        logger.exception("Job %s cannot be driven; trying again", job.job_id)
+                    await _sleep(job, _back_off(failures))
         finally:
             job.driving = None
 
@@ -127,13 +150,18 @@ class JobControl:
             return
         if job.wish != "run" and not job.made and self._view.is_synced and self._view.job(job.job_id) is None:
             # Nothing of it is there: no agent is needed to do nothing.
+            if job.wish == "cancel":
+                await self._runs.end(job.job_id)
             state = JobState.PAUSED if job.wish == "pause" else JobState.CANCELLED
-            await self._runs.end(job.job_id)
             await self._tell(job, Standing(state=state, reason=str(state)))
             return
         if not self._transport.reachable():
             raise Unreachable("the cluster's agent is not connected")
-        await self._view.synced()
+        await synced(self._view.essential)
+        found = self._view.job(job.job_id)
+        if found is not None and not job.owned and job.wish != "cancel":
+            await self._objects.own_secret(found)
+            job.owned = True
         match job.wish:
             case "run":
                 await self._run(job)
@@ -146,15 +174,24 @@ class JobControl:
         found = self._view.job(job.job_id)
         if found is None:
             if job.spec is not None and not job.made:
+                await self._remove_lost(job)
                 job.files = job.files or await self._objects.begin(job.spec)
                 await self._objects.make(job.spec, job.files)
-                job.made, job.files = True, None
+                job.made, job.owned, job.files = True, True, None
             return
         job.made = True
         workload = self._view.workload(job.job_id)
         if job.restart and workload is not None:
             await self._objects.set_active(workload, True)
             job.restart = False
+
+    async def _remove_lost(self, job: ControlledJob) -> None:
+        """The Secret of a Job that was deleted goes some time after it, and would be taken for the next one's."""
+        if job.lost is not None:
+            # Refused where another replica has made the next one already, whose Secret is not to go.
+            with contextlib.suppress(Conflict):
+                await self._objects.delete(job.lost, at_once=True)
+            job.lost = None
 
     async def _pause(self, job: ControlledJob) -> None:
         # Without a workload Kueue has not seen the job yet, which is suspended; it comes by here again then.
@@ -212,4 +249,6 @@ async def _sleep(job: ControlledJob, seconds: float) -> None:
 
 
 def _back_off(failures: int) -> float:
-    return min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2.0 ** min(failures - 1, 8))
+    """Seconds, never the same for two that failed together."""
+    spread = random.uniform(0.5, 1.0)  # noqa: S311
+    return min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2.0 ** min(failures - 1, 8)) * spread

@@ -20,11 +20,13 @@ from perijove_platform.runtimes.kubernetes.manifests import (
     priority_class_name,
 )
 from perijove_platform.runtimes.kubernetes.objects import JOBS, SECRETS, Object, name_of, object_name, uid_of
-from perijove_platform.runtimes.kubernetes.states import CONTAINER, MAX_TIME_LABEL
+from perijove_platform.runtimes.kubernetes.pod_ends import CONTAINER
+from perijove_platform.runtimes.kubernetes.states import MAX_TIME_LABEL, PROGRAM_LABEL
 
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 PRIORITY_LABEL = "kueue.x-k8s.io/priority-class"
 MIN_PARALLELISM = "kueue.x-k8s.io/job-min-parallelism"
+INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
 
 _USER = 10001
 _FAULTS = 4
@@ -33,6 +35,17 @@ _KEPT_SECONDS = 7 * 24 * 3600
 """After which Kubernetes removes a Job that ended while no platform was there to do so."""
 _DEADLINE_SLACK_SECONDS = 300
 _SIGTERM, _SIGKILL = 143, 137
+_FILES = "files"
+"""The init container that fetches the files of a command which knows nothing of the platform."""
+_FETCH = ("python3", "-m", "perijove_platform.runner.fetch")
+_FETCH_AMOUNTS = {"memory": str(128 << 20)}
+_COMMAND_GRACE_SECONDS = 30
+_VALUE_KEY = "environment."
+_RESTRICTED = {
+    "allowPrivilegeEscalation": False,
+    "readOnlyRootFilesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,20 +54,26 @@ class PodSettings:
 
     Attributes:
         images: by `JobSpec.program`.
+        runner_image: fetches the files of commands of the jobs' owners.
         command: of our own programs, instead of their image's: the runner.
         cpus, memory_bytes: of a job that names none.
         work_bytes: that a pod may write to its working folder.
         pull_policy: ``IfNotPresent``, ``Always`` or ``Never``.
         pull_secrets: of every project's namespace, for a private registry.
+        volumes: where our own programs find the claims of every project's namespace, read-only.
+        environment: of our own programs.
     """
 
     images: Mapping[str, str]
+    runner_image: str = ""
     command: Sequence[str] = ()
     cpus: float = 1.0
     memory_bytes: int = 4 << 30
     work_bytes: int = 50 << 30
     pull_policy: str = "IfNotPresent"
     pull_secrets: Sequence[str] = ()
+    volumes: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +82,10 @@ class PodPlan:
 
     Attributes:
         command: with arguments; empty for the image's own.
+        environment: in the Job's specification, so nothing secret.
+        values: names of variables whose values lie in the job's Secret.
+        volumes: where claims are mounted, read-only.
+        fetches: whether files are fetched before the command begins.
         ours: whether the runner runs in it, whose exit status says what to do.
         completions, parallelism: pods that have to succeed, and of those how many at the same time.
         max_seconds: of running time, over all attempts.
@@ -71,6 +94,9 @@ class PodPlan:
     image: str
     command: Sequence[str]
     environment: Mapping[str, str] = field(default_factory=dict)
+    values: Sequence[str] = ()
+    volumes: Mapping[str, str] = field(default_factory=dict)
+    fetches: bool = False
     ours: bool = True
     completions: int = 1
     parallelism: int = 1
@@ -83,26 +109,45 @@ def plan_of(spec: JobSpec, settings: PodSettings) -> PodPlan:
     Raises:
         errors.BadRequest: there is no image for the program, or the configuration cannot be used.
     """
-    config = spec.config
-    max_seconds = config.get("max_run_seconds")
     if spec.program == "batch":
-        image = config.get("image")
-        if not isinstance(image, str) or not image:
-            raise BadRequest("A batch job needs an image. Name one in 'image'.", param="image")
-        completions = int(config.get("completions") or 1)
-        return PodPlan(
-            image=image,
-            command=tuple(config.get("command") or ()),
-            environment={str(name): str(value) for name, value in (config.get("environment") or {}).items()},
-            ours=False,
-            completions=completions,
-            parallelism=min(completions, int(config.get("parallelism") or completions)),
-            max_seconds=max_seconds,
-        )
+        return _command_plan(spec)
     if spec.program not in settings.images:
         message = f"No image is set for the program '{spec.program}' on clusters. An operator has to name one."
         raise BadRequest(message, code="no_image")
-    return PodPlan(image=settings.images[spec.program], command=settings.command, max_seconds=max_seconds)
+    return PodPlan(
+        image=settings.images[spec.program],
+        command=settings.command,
+        environment=settings.environment,
+        volumes=settings.volumes,
+        max_seconds=spec.max_run_seconds,
+    )
+
+
+def _command_plan(spec: JobSpec) -> PodPlan:
+    config = spec.config
+    image = config.get("image")
+    if not isinstance(image, str) or not image:
+        raise BadRequest("A batch job needs an image. Name one in 'image'.", param="image")
+    completions = int(config.get("completions") or 1)
+    return PodPlan(
+        image=image,
+        command=tuple(config.get("command") or ()),
+        # Of several, Kubernetes gives each its own.
+        environment={INDEX_VARIABLE: "0"} if completions == 1 else {},
+        values=tuple(config.get("environment") or ()),
+        fetches=bool(spec.inputs),
+        ours=False,
+        completions=completions,
+        parallelism=min(completions, int(config.get("parallelism") or completions)),
+        max_seconds=spec.max_run_seconds,
+    )
+
+
+def secret_values(spec: JobSpec) -> dict[str, str]:
+    """The values of the variables of a job's owner, as files of its Secret."""
+    if spec.program != "batch":
+        return {}
+    return {f"{_VALUE_KEY}{name}": str(value) for name, value in (spec.config.get("environment") or {}).items()}
 
 
 def job_name(job_id: str) -> str:
@@ -120,7 +165,7 @@ def job(spec: JobSpec, plan: PodPlan, settings: PodSettings, *, cluster_id: str,
         accelerator: resource name of what `Resources.gpus` counts, as ``nvidia.com/gpu``.
     """
     ours = labels_of(spec, cluster_id)
-    labels = {**ours, QUEUE_LABEL: LOCAL_QUEUE}
+    labels = {**ours, QUEUE_LABEL: LOCAL_QUEUE, PROGRAM_LABEL: spec.program}
     if (priority := priority_class_name(spec.priority)) is not None:
         labels[PRIORITY_LABEL] = priority
     if plan.max_seconds is not None:
@@ -158,31 +203,33 @@ def job(spec: JobSpec, plan: PodPlan, settings: PodSettings, *, cluster_id: str,
 
 def _failures(plan: PodPlan) -> dict[str, Any]:
     """Pods that are taken from their node are made anew; what a program did wrong it would do again."""
-    disrupted = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
-    if plan.completions > 1:
-        return {
-            "completionMode": "Indexed",
-            "backoffLimitPerIndex": 0,
-            "podReplacementPolicy": "Failed",
-            "podFailurePolicy": {"rules": [disrupted]},
-        }
-    rules = [disrupted]
+    rules: list[dict[str, Any]] = [
+        {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+    ]
+    indexed = plan.completions > 1
+    fail = "FailIndex" if indexed else "FailJob"
     if plan.ours:
-        rules += [
-            _on_exit("FailJob", [*map(int, FAIL_JOB), _SIGKILL]),
-            _on_exit("Ignore", [*map(int, IGNORE), _SIGTERM]),
-        ]
+        rules.append(_on_exit("FailJob", [*map(int, FAIL_JOB), _SIGKILL]))
+        rules.append(_on_exit("Ignore", [*map(int, IGNORE), _SIGTERM]))
+    else:
+        if plan.fetches:
+            rules.append(_on_exit(fail, list(map(int, FAIL_JOB)), container=_FILES))
+            rules.append(_on_exit("Ignore", [*map(int, IGNORE), _SIGTERM, _SIGKILL], container=_FILES))
+        # So end the commands of a Job that is suspended, which is no failure. One that is killed for another reason,
+        # such as its memory, would be made anew for ever: `states` sees that, and the Job is deleted.
+        rules.append(_on_exit("Ignore", [_SIGTERM, _SIGKILL]))
+        rules.append(_on_exit(fail, [0], operator="NotIn"))
     return {
-        "backoffLimit": _FAULTS if plan.ours else 0,
+        **({"completionMode": "Indexed", "backoffLimitPerIndex": _FAULTS} if indexed else {"backoffLimit": _FAULTS}),
         "podReplacementPolicy": "Failed",
         "podFailurePolicy": {"rules": rules},
     }
 
 
-def _on_exit(action: str, codes: Sequence[int]) -> dict[str, Any]:
+def _on_exit(action: str, codes: Sequence[int], *, container: str = CONTAINER, operator: str = "In") -> dict[str, Any]:
     return {
         "action": action,
-        "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": sorted(codes)},
+        "onExitCodes": {"containerName": container, "operator": operator, "values": sorted(codes)},
     }
 
 
@@ -197,13 +244,20 @@ def _pod(spec: JobSpec, plan: PodPlan, settings: PodSettings, accelerator: str) 
     mounts: list[dict[str, Any]] = [
         {"name": "work", "mountPath": WORK_FOLDER},
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108
-        {"name": "run", "mountPath": SECRET_FOLDER, "readOnly": True},
     ]
+    # A command of the owner's is not to see the job's token.
+    runners = [*mounts, {"name": "run", "mountPath": SECRET_FOLDER, "readOnly": True}]
+    if plan.ours:
+        mounts = list(runners)
     if spec.resources.gpus:
         amounts[accelerator] = str(spec.resources.gpus)
         # Processes of one training exchange tensors there; a container's own has 64 MiB.
         volumes.append({"name": "shm", "emptyDir": {"medium": "Memory"}})
         mounts.append({"name": "shm", "mountPath": "/dev/shm"})  # noqa: S108
+    for number, (claim, place) in enumerate(plan.volumes.items()):
+        source = {"claimName": claim, "readOnly": True}
+        volumes.append({"name": f"claim-{number}", "persistentVolumeClaim": source})
+        mounts.append({"name": f"claim-{number}", "mountPath": place, "readOnly": True})
     environment = {
         "HOME": WORK_FOLDER,
         "OMP_NUM_THREADS": str(max(1, int(cpus))),
@@ -216,14 +270,13 @@ def _pod(spec: JobSpec, plan: PodPlan, settings: PodSettings, accelerator: str) 
         "image": plan.image,
         "imagePullPolicy": settings.pull_policy,
         "workingDir": WORK_FOLDER,
-        "env": [{"name": name, "value": value} for name, value in environment.items()],
+        "env": [
+            *({"name": name, "value": value} for name, value in environment.items() if name not in plan.values),
+            *(_value(name, job_name(spec.job_id)) for name in plan.values),
+        ],
         "resources": {"requests": {"cpu": _millis(cpus), **amounts}, "limits": amounts},
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "readOnlyRootFilesystem": True,
-            "capabilities": {"drop": ["ALL"]},
-        },
+        "securityContext": _RESTRICTED,
         "volumeMounts": mounts,
     }
     if plan.command:
@@ -232,7 +285,7 @@ def _pod(spec: JobSpec, plan: PodPlan, settings: PodSettings, accelerator: str) 
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
-        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "terminationGracePeriodSeconds": GRACE_SECONDS if plan.ours else _COMMAND_GRACE_SECONDS,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": _USER,
@@ -243,9 +296,34 @@ def _pod(spec: JobSpec, plan: PodPlan, settings: PodSettings, accelerator: str) 
         "containers": [container],
         "volumes": volumes,
     }
+    if plan.fetches:
+        found["initContainers"] = [_fetching(settings, runners)]
     if settings.pull_secrets:
         found["imagePullSecrets"] = [{"name": name} for name in settings.pull_secrets]
     return found
+
+
+def _fetching(settings: PodSettings, mounts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The container that brings the files into the working folder before the command begins."""
+    return {
+        "name": _FILES,
+        "image": settings.runner_image,
+        "imagePullPolicy": settings.pull_policy,
+        "command": list(_FETCH),
+        "workingDir": WORK_FOLDER,
+        "env": [{"name": "HOME", "value": WORK_FOLDER}],
+        "resources": {"requests": {"cpu": "100m", **_FETCH_AMOUNTS}, "limits": _FETCH_AMOUNTS},
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": _RESTRICTED,
+        "volumeMounts": list(mounts),
+    }
+
+
+def _value(name: str, secret_name: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "valueFrom": {"secretKeyRef": {"name": secret_name, "key": f"{_VALUE_KEY}{name}"}},
+    }
 
 
 def secret(

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 
 from perijove_platform.runtimes.base import JobSpec
 from perijove_platform.runtimes.job_runs import JobRuns
 from perijove_platform.runtimes.kubernetes import job_manifests
 from perijove_platform.runtimes.kubernetes.client import KubernetesClient
 from perijove_platform.runtimes.kubernetes.failures import AlreadyExists, Conflict, NotFound
-from perijove_platform.runtimes.kubernetes.job_manifests import PodSettings, job_name, labels_of, plan_of
+from perijove_platform.runtimes.kubernetes.job_manifests import (
+    PodSettings,
+    job_name,
+    labels_of,
+    plan_of,
+    secret_values,
+)
 from perijove_platform.runtimes.kubernetes.manifests import namespace_name
 from perijove_platform.runtimes.kubernetes.objects import (
     JOBS,
@@ -45,8 +53,12 @@ class JobObjects:
         Raises:
             errors.ApiError: it cannot run here; says why.
         """
-        plan_of(spec, self._pods)
-        return await self._runs.begin(self._cluster_id, spec)
+        plan = plan_of(spec, self._pods)
+        values = secret_values(spec)
+        if not plan.ours and not plan.fetches:
+            return values  # it asks the platform for nothing
+        run = spec if plan.ours else replace(spec, config={})
+        return {**values, **await self._runs.begin(self._cluster_id, run)}
 
     async def make(self, spec: JobSpec, files: Mapping[str, str]) -> None:
         """The job's Secret and its suspended Job.
@@ -74,6 +86,17 @@ class JobObjects:
         except (AlreadyExists, Conflict):
             made = await self._client.get(JOBS, job_name(spec.job_id), namespace)
         await self._client.apply(SECRETS, job_manifests.secret(made, name_of(made), files, labels, namespace))
+
+    async def own_secret(self, job: Object) -> None:
+        """Let a Job's Secret go with it, which whoever made both may not have come to say."""
+        owned = job_manifests.secret(job, name_of(job), {}, {}, namespace_of(job) or "")
+        owners = {"metadata": {"ownerReferences": owned["metadata"]["ownerReferences"]}}
+        with contextlib.suppress(NotFound):
+            await self._client.patch(SECRETS, name_of(job), owners, namespace_of(job))
+
+    async def delete_secret(self, spec: JobSpec) -> None:
+        """The Secret of a job that has no Job, in case that it has one."""
+        await self._client.delete(SECRETS, job_name(spec.job_id), namespace_name(spec.project_id))
 
     async def set_active(self, workload: Object, active: bool) -> None:
         """Let Kueue stop the job's pods, or queue it anew."""

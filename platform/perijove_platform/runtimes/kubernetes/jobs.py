@@ -4,39 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from perijove_platform.runtimes.base import JobSpec, JobState, JobUpdate, Wish
 from perijove_platform.runtimes.job_runs import JobRuns
+from perijove_platform.runtimes.kubernetes import words
 from perijove_platform.runtimes.kubernetes.client import KubernetesClient
-from perijove_platform.runtimes.kubernetes.failures import KubernetesError, Unreachable
 from perijove_platform.runtimes.kubernetes.job_control import ControlledJob, JobControl
+from perijove_platform.runtimes.kubernetes.job_endings import LOG_SECONDS, JobEndings, WishOf, insist
 from perijove_platform.runtimes.kubernetes.job_manifests import PodSettings
 from perijove_platform.runtimes.kubernetes.job_objects import JobObjects
 from perijove_platform.runtimes.kubernetes.log_keeper import LogKeeper
 from perijove_platform.runtimes.kubernetes.logs import LOG
-from perijove_platform.runtimes.kubernetes.objects import Object, get
+from perijove_platform.runtimes.kubernetes.objects import get
 from perijove_platform.runtimes.kubernetes.queues import ClusterQueues
-from perijove_platform.runtimes.kubernetes.states import Seen, Standing, standing
+from perijove_platform.runtimes.kubernetes.start_limit import START_SECONDS, StartLimit
+from perijove_platform.runtimes.kubernetes.states import Seen, Standing, goes_on, standing
 from perijove_platform.runtimes.kubernetes.view import JobsView
 from perijove_platform.runtimes.local.job_log import read_log
 
 logger = logging.getLogger(__name__)
 
-WishOf = Callable[[str], Awaitable[Wish | None]]
-"""What the owner of a job wants; ``None`` for a job that nobody knows, or whose final state has been recorded."""
 _MAX_UPDATES = 1000
 """Updates that wait for the watcher; whoever has another waits, too."""
-_LOG_SECONDS = 10.0
-"""For which a final state waits for the rest of the log."""
 _CANCEL_SECONDS = 4.0
 """After which a job counts as cancelled although its pods take their time: nothing can bring it back."""
-_KEPT_SECONDS = 600.0
-"""For which a Job that has ended stays in the cluster, to be looked at."""
-_RETRY_SECONDS = 10.0
+_RETRY_SECONDS = 2.0
+_LOST = "its Job was deleted in the cluster and is made again"
+_MOST_LOSSES = 3
+"""After which a Job that somebody deletes again and again is not made anew."""
 
 
 class KubernetesJobs:
@@ -47,7 +46,11 @@ class KubernetesJobs:
 
     Args:
         wish_of: asked about Jobs that are found in the cluster and have not been submitted to this process.
+        start_seconds: see `StartLimit`.
     """
+
+    lasting = True
+    takes_images = True
 
     def __init__(
         self,
@@ -58,8 +61,11 @@ class KubernetesJobs:
         wish_of: WishOf,
         pods: PodSettings,
         jobs_dir: Path,
+        *,
+        start_seconds: float = START_SECONDS,
     ) -> None:
         self._cluster_id = cluster_id
+        self._reachable = client.transport.reachable
         self._runs = runs
         self._wish_of = wish_of
         self._jobs_dir = jobs_dir
@@ -74,6 +80,17 @@ class KubernetesJobs:
         self._objects = JobObjects(client, cluster_id, queues, runs, pods)
         self._control = JobControl(client.transport, self._objects, self.view, runs, self._tell)
         self._logs = LogKeeper(client, self.view, jobs_dir)
+        self._endings = JobEndings(
+            runs,
+            self._objects,
+            self.view,
+            self._logs,
+            wish_of=wish_of,
+            put=self._updates.put,
+            told=self._errors.get,
+            current=lambda job: self._jobs.get(job.job_id) is job,
+        )
+        self._starting = StartLimit(start_seconds, lambda job_id: self._spawn(self._not_started(job_id)))
 
     async def start(self) -> None:
         self._spawn(self._follow())
@@ -81,6 +98,7 @@ class KubernetesJobs:
 
     async def stop(self) -> None:
         """The jobs go on in the cluster."""
+        self._starting.stop()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -163,15 +181,38 @@ class KubernetesJobs:
         if seen is None:
             await self._missing(job)
             return
-        job.made = job.shown = True
+        job.made, job.shown = True, seen.job
         self._logs.look(job_id, completions=get(seen.job, "spec", "completions", default=1))
         if job.ended:
             return
+        found = standing(seen)
+        if self._asks(job, seen, found):
+            return
         if job.restart or (job.wish == "pause" and _is_active(seen)) or (job.wish == "cancel" and not job.deleting):
             self._control.drive(job)
-        if job.wish == "cancel":
-            return
-        await self._tell(job, self._wanted(job, seen, standing(seen)))
+        self._starting.look(job_id, found.blocked and job.wish == "run")
+        if job.wish != "cancel":
+            await self._tell(job, self._wanted(job, seen, found))
+
+    def _asks(self, job: ControlledJob, seen: Seen, found: Standing) -> bool:
+        """Whether the cluster does the opposite of what is wanted, and the owner, whom another replica serves, is
+        asked first."""
+        paused_by_others = job.wish == "run" and not job.restart and found.state is JobState.PAUSED
+        if not paused_by_others and not (job.wish == "pause" and _is_active(seen)):
+            job.asked = False
+            return False
+        if job.asked or job.driving is not None:
+            return False
+        job.asked = True
+        self._spawn(self._ask(job))
+        return True
+
+    async def _ask(self, job: ControlledJob) -> None:
+        before = job.wish
+        wish = await insist(lambda: self._wish_of(job.job_id), f"What is wanted of job {job.job_id}")
+        if wish is not None and job.wish == before:
+            job.wish = wish
+        self._on_job(job.job_id)
 
     def _wanted(self, job: ControlledJob, seen: Seen, found: Standing) -> Standing:
         """Where it stands, between what is wanted and what the cluster has done of it."""
@@ -179,44 +220,79 @@ class KubernetesJobs:
             return Standing(state=JobState.QUEUED, reason="waiting for Kueue to take it up again")
         if job.wish == "pause" and seen.workload is None and get(seen.job, "spec", "suspend", default=False):
             return Standing(state=JobState.PAUSED)
-        if found.state is JobState.FAILED and found.code not in ("out_of_memory", "time_limit"):
-            told = self._errors.get(job.job_id)
-            return found if told is None else replace(found, reason=told)
+        if found.state is JobState.RUNNING:
+            job.made_again = False
+        if job.made_again and not found.state.final:
+            return replace(found, reason=f"{_LOST}; {goes_on(seen.job)}; {found.reason}", interruption=_LOST)
         return found
 
     async def _missing(self, job: ControlledJob) -> None:
         """It has no Job: not yet, or not any more."""
+        self._starting.forget(job.job_id)
         if job.deleting:
             await self._tell(job, Standing(state=JobState.CANCELLED, reason="cancelled"))
         elif job.wish == "cancel":
             self._control.drive(job)
-        elif job.shown:
-            await self._tell(job, Standing(state=JobState.CANCELLED, reason="its Job was deleted in the cluster"))
+        elif job.shown is not None and not job.ended:
+            job.lost, job.shown, job.made, job.owned = job.shown, None, False, False
+            self._spawn(self._lose(job))
+
+    async def _lose(self, job: ControlledJob) -> None:
+        """Its Job was deleted, by another replica that was asked to or by somebody in the cluster: then it is made
+        again, as often as seems to make sense."""
+        wish = await insist(lambda: self._wish_of(job.job_id), f"What is wanted of job {job.job_id}")
+        if self._jobs.get(job.job_id) is not job or job.ended or job.made:
+            return
+        if wish is None:  # another replica has ended and recorded it
+            job.ended = True
+            await self._forget(job)
+            return
+        if wish == "run" and job.wish == "run":
+            if job.spec is None:  # the replica to which it was submitted makes it
+                return
+            job.losses, job.made_again = job.losses + 1, True
+            if job.losses > _MOST_LOSSES:
+                reason = f"its Job was deleted in the cluster, for the {job.losses}th time"
+                await self._tell(job, Standing(state=JobState.FAILED, reason=reason, code="job_deleted"))
+                return
+            said = f"{_LOST}; {goes_on(job.lost or {})}"
+            await self._tell(job, Standing(state=JobState.QUEUED, reason=said, interruption=_LOST))
+        job.wish = wish
+        self._control.drive(job)
+
+    async def _not_started(self, job_id: str) -> None:
+        """It has held quota for long enough."""
+        job, seen = self._jobs.get(job_id), self.view.seen(job_id)
+        if job is None or seen is None or job.wish != "run" or not (found := standing(seen)).blocked:
+            return
+        if not self._reachable():  # what was seen last may not be so any more
+            self._starting.look(job_id, True)
+            return
+        reason = f"{found.reason}; given up after {words.duration(round(self._starting.seconds))}"
+        await self._tell(job, Standing(state=JobState.FAILED, reason=reason, code="not_started", ends=True))
 
     async def _adopt(self, job_id: str) -> None:
         """A Job that was not submitted here: an earlier process made it."""
         try:
-            while True:
-                try:
-                    wish = await self._wish_of(job_id)
-                    found = self.view.job(job_id)
-                    if found is None or job_id in self._jobs:
-                        return
-                    if wish is None:
-                        await self._runs.end(job_id)
-                        await self._objects.delete(found, at_once=True)
-                        return
-                    job = self._jobs[job_id] = ControlledJob(job_id, wish, made=True)
-                    self._control.drive(job)
-                    self._on_job(job_id)
-                    return
-                except (KubernetesError, Unreachable) as error:
-                    logger.warning("Job %s, which nobody wants, cannot be deleted: %s", job_id, error)
-                except Exception:
-                    logger.exception("What is wanted of job %s cannot be found out", job_id)
-                await asyncio.sleep(_RETRY_SECONDS)
+            wish = await insist(lambda: self._wish_of(job_id), f"What is wanted of job {job_id}")
+            if self.view.job(job_id) is None or job_id in self._jobs:
+                return
+            if wish is None:
+                await self._remove_unwanted(job_id)
+                return
+            job = self._jobs[job_id] = ControlledJob(job_id, wish, made=True)
+            self._control.drive(job)
+            self._on_job(job_id)
         finally:
             self._adopting.discard(job_id)
+
+    async def _remove_unwanted(self, job_id: str) -> None:
+        async def remove() -> None:
+            await self._runs.end(job_id)
+            if (found := self.view.job(job_id)) is not None and job_id not in self._jobs:
+                await self._objects.delete(found, at_once=True)
+
+        await insist(remove, f"Job {job_id}, which nobody wants,")
 
     # What is told.
 
@@ -231,54 +307,21 @@ class KubernetesJobs:
             await self._put(job.job_id, found)
 
     async def _end(self, job: ControlledJob, found: Standing, before: Standing | None) -> None:
-        """The program's own words come first, then the final state; whatever is left of the job goes later."""
-        if found.state is not JobState.CANCELLED:
-            if before is None or before.state is not JobState.RUNNING:
-                seen = self.view.seen(job.job_id)
-                if seen is not None and _has_run(seen):
-                    await self._put(job.job_id, Standing(state=JobState.RUNNING))
-            await self._logs.drained(job.job_id, _LOG_SECONDS)
-            await self._runs.handed_over(job.job_id)
-            told = self._errors.get(job.job_id)
-            if (
-                told is not None
-                and found.code not in ("out_of_memory", "time_limit")
-                and found.state is JobState.FAILED
-            ):
-                found = replace(found, reason=told)
-        await self._put(job.job_id, found)
-        self._logs.bell(job.job_id).ring()
-        await self._clean(job, at_once=found.ends or found.state is JobState.CANCELLED)
+        self._starting.forget(job.job_id)
+        await self._endings.end(job, found, before)
+        await self._forget(job)
 
-    async def _put(self, job_id: str, found: Standing) -> None:
-        await self._updates.put(
-            JobUpdate(job_id=job_id, state=found.state, reason=found.reason, queue_position=found.queue_position)
-        )
-
-    async def _clean(self, job: ControlledJob, *, at_once: bool) -> None:
-        """Once nobody needs them, remove the job's objects and what is remembered of it."""
-        wait = 0.0 if at_once else _KEPT_SECONDS
-        while True:
-            await asyncio.sleep(wait)
-            wait = _RETRY_SECONDS if at_once else _KEPT_SECONDS
-            try:
-                # A job whose end has not been recorded yet is submitted again after a restart: it must be found then.
-                if not at_once and await self._wish_of(job.job_id) is not None:
-                    continue
-                if (found := self.view.job(job.job_id)) is not None and self._jobs.get(job.job_id) is job:
-                    await self._objects.delete(found, at_once=at_once)
-                await self._runs.end(job.job_id)
-                break
-            except (KubernetesError, Unreachable) as error:
-                logger.warning("What is left of job %s cannot be deleted yet: %s", job.job_id, error)
-            except Exception:
-                logger.exception("What is left of job %s cannot be deleted yet", job.job_id)
-        await self._logs.drained(job.job_id, _LOG_SECONDS)
+    async def _forget(self, job: ControlledJob) -> None:
+        await self._logs.drained(job.job_id, LOG_SECONDS)
         if self._jobs.get(job.job_id) is job:
             del self._jobs[job.job_id]
             self._errors.pop(job.job_id, None)
+            self._starting.forget(job.job_id)
             self.view.expect_end(job.job_id, None)
             await self._logs.close(job.job_id)
+
+    async def _put(self, job_id: str, found: Standing) -> None:
+        await self._updates.put(found.update(job_id))
 
     async def _count_as_cancelled(self, job: ControlledJob) -> None:
         await asyncio.sleep(_CANCEL_SECONDS)
@@ -314,8 +357,3 @@ class KubernetesJobs:
 
 def _is_active(seen: Seen) -> bool:
     return seen.workload is not None and get(seen.workload, "spec", "active", default=True) is not False
-
-
-def _has_run(seen: Seen) -> bool:
-    status: Object = get(seen.job, "status", default={})
-    return bool(get(status, "succeeded") or get(status, "failed") or get(status, "startTime"))

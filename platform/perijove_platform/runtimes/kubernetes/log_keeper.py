@@ -9,7 +9,7 @@ from pathlib import Path
 from perijove_platform.runtimes.kubernetes.client import KubernetesClient
 from perijove_platform.runtimes.kubernetes.logs import JobLog, PodLog, follow
 from perijove_platform.runtimes.kubernetes.objects import Object, get, name_of, namespace_of, uid_of
-from perijove_platform.runtimes.kubernetes.states import CONTAINER
+from perijove_platform.runtimes.kubernetes.pod_ends import CONTAINER
 from perijove_platform.runtimes.kubernetes.view import JobsView, container_begun, container_ended
 from perijove_platform.runtimes.local.job_log import Bell
 

@@ -21,7 +21,7 @@ from typing import Any
 from perijove_platform.objects.base import in_thread
 from perijove_platform.runtimes.kubernetes.client import KubernetesClient
 from perijove_platform.runtimes.kubernetes.failures import Invalid, KubernetesError, NotFound, Unreachable
-from perijove_platform.runtimes.kubernetes.states import CONTAINER
+from perijove_platform.runtimes.kubernetes.pod_ends import CONTAINER
 from perijove_platform.runtimes.local.child_log import ChildLog
 from perijove_platform.runtimes.local.job_log import Bell
 

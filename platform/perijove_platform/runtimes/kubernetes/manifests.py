@@ -21,6 +21,8 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 PROJECT = "perijove.dev/project"
 JOB = "perijove.dev/job"
 CLUSTER = "perijove.dev/cluster"
+ORGANIZATION = "perijove.dev/organization"
+"""Of ClusterQueues: two platforms that share a cluster each keep those of their own organizations."""
 OWNED = {MANAGED_BY: "perijove"}
 LOCAL_QUEUE = "perijove"
 PROJECT_ROLE = "perijove-project-member"
@@ -57,6 +59,7 @@ class QueueShare:
     """
 
     name: str
+    organization_id: str
     nominal: Mapping[tuple[str, str], str]
     cohort: str | None
     project_id: str | None
@@ -111,7 +114,7 @@ def role_binding(project_id: str) -> dict[str, Any]:
 
 def cluster_queue(share: QueueShare, flavors: Sequence[Flavor]) -> dict[str, Any]:
     """Jobs of higher priority stop those of lower in the same project, and take back what others had borrowed."""
-    labels = dict(OWNED)
+    labels = {**OWNED, ORGANIZATION: share.organization_id}
     spec: dict[str, Any] = {
         "resourceGroups": _resource_groups(share, flavors),
         "queueingStrategy": "BestEffortFIFO",

@@ -21,6 +21,7 @@ from perijove_platform.runtimes.kubernetes.inventory import DEFAULT_ACCELERATOR,
 from perijove_platform.runtimes.kubernetes.manifests import (
     DEFAULT_FLAVOR,
     MANAGED_BY,
+    ORGANIZATION,
     PROJECT,
     Flavor,
     QueueShare,
@@ -42,7 +43,7 @@ from perijove_platform.runtimes.kubernetes.objects import (
     namespace_of,
     object_name,
 )
-from perijove_platform.runtimes.kubernetes.watch import Change, Reflector
+from perijove_platform.runtimes.kubernetes.watch import Change, Reflector, synced
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +108,10 @@ class ClusterQueues:
                 logger.warning("The queues of a cluster cannot be set up: %s", error)
                 await asyncio.sleep(_RETRY_SECONDS)
                 self._wanted.set()
+            except Exception:
+                logger.exception("The queues of a cluster cannot be set up")
+                await asyncio.sleep(_RETRY_SECONDS)
+                self._wanted.set()
 
     async def ensure_project(self, project_id: str) -> None:
         """The project's namespace and queue, made when it has none.
@@ -117,7 +122,7 @@ class ClusterQueues:
         """
         if project_id in self._projects:
             return
-        await asyncio.gather(*(reflector.synced.wait() for reflector in self.reflectors()))
+        await synced(self.reflectors())
         async with self._lock:
             if project_id in self._projects:
                 return
@@ -151,7 +156,7 @@ class ClusterQueues:
         await self._apply(ROLE_BINDINGS, manifests.role_binding(project_id))
 
     async def _reconcile(self) -> None:
-        await asyncio.gather(*(reflector.synced.wait() for reflector in self.reflectors()))
+        await synced(self.reflectors())
         async with self._lock:
             await self._apply_shares(self._known())
             served = {project for queue in self.local_queues if (project := label_of(queue, PROJECT)) is not None}
@@ -159,8 +164,12 @@ class ClusterQueues:
                 await self._apply(LOCAL_QUEUES, manifests.local_queue(project), again=True)
 
     def _known(self) -> set[str]:
-        """The projects that have a queue here."""
-        found = {project for queue in self.cluster_queues if (project := _project_of(queue)) is not None}
+        """The organization's projects that have a queue here."""
+        found = {
+            project
+            for queue in self.cluster_queues
+            if label_of(queue, ORGANIZATION) == self._organization_id and (project := _project_of(queue)) is not None
+        }
         return found | self._projects
 
     async def _apply_shares(self, projects: set[str], only: str | None = None) -> None:
@@ -182,9 +191,8 @@ class ClusterQueues:
 
     def _check_ours(self, share: QueueShare) -> None:
         found = self.cluster_queues.find("", share.name)
-        if found is not None and (
-            label_of(found, MANAGED_BY) != "perijove" or label_of(found, PROJECT) != share.project_id
-        ):
+        ours = ("perijove", share.organization_id, share.project_id)
+        if found is not None and tuple(label_of(found, name) for name in (MANAGED_BY, ORGANIZATION, PROJECT)) != ours:
             raise NotOurs(f"the ClusterQueue {share.name} of the cluster is not ours; an administrator has to look")
 
     async def _apply(self, type: ResourceType, manifest: dict[str, Any], *, again: bool = False) -> None:
@@ -246,6 +254,7 @@ def project_share(
         nominal |= {key: str(total) for key, total in found.totals.items() if key[1] not in quota.resources}
     return QueueShare(
         name=cluster_queue_name(project_id),
+        organization_id=organization_id,
         nominal=nominal,
         cohort=None if cohort is None else cohort_name(cohort),
         project_id=project_id,
@@ -275,6 +284,7 @@ def pool_share(
             left[key] = rest if rest.nano > 0 else Quantity()
     return QueueShare(
         name=object_name("perijove", organization_id, "pool"),
+        organization_id=organization_id,
         nominal={key: str(amount) for key, amount in left.items()},
         cohort=cohort_name(default_cohort(organization_id)),
         project_id=None,

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from perijove_platform.clusters.quantities import Quantity, QuantityError, parse
-from perijove_platform.runner.contract import ExitCode
-from perijove_platform.runtimes.base import JobState
+from perijove_platform.runner.contract import FAIL_JOB
+from perijove_platform.runtimes.base import JobState, JobUpdate
 from perijove_platform.runtimes.kubernetes import words
 from perijove_platform.runtimes.kubernetes.objects import (
     Object,
@@ -20,15 +18,21 @@ from perijove_platform.runtimes.kubernetes.objects import (
     true_condition,
     uid_of,
 )
+from perijove_platform.runtimes.kubernetes.pod_ends import container_statuses, eviction_of, exit_code, pod_failure
 
-CONTAINER = "job"
+PROGRAM_LABEL = "perijove.dev/program"
+"""Of a Job: `JobSpec.program`."""
+BATCH = "batch"
 MAX_TIME_LABEL = "kueue.x-k8s.io/max-exec-time-seconds"
 _INDEX = "batch.kubernetes.io/job-completion-index"
+_INVALID_IMAGE = "InvalidImageName"
 _IMAGE_PROBLEMS = frozenset(
-    {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull", "RegistryUnavailable"}
+    {"ErrImagePull", "ImagePullBackOff", _INVALID_IMAGE, "ErrImageNeverPull", "RegistryUnavailable"}
 )
 _CONTAINER_PROBLEMS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _DISK = "exceeds the limit"
+_KILLED = (137, 143)
+"""Exit codes of a program that SIGKILL or SIGTERM has ended."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +72,9 @@ class Standing:
     Attributes:
         code: of a failure, for programs.
         ends: the cluster goes on with the Job although it has ended as far as its owner is concerned: delete it.
+        completed: of a job with several completions, how many have succeeded.
+        interruption: why the run before this one was ended, while the job waits to go on.
+        blocked: it has quota and cannot start, for a reason that may last: see `start_limit`.
     """
 
     state: JobState
@@ -75,16 +82,32 @@ class Standing:
     queue_position: int | None = None
     code: str | None = None
     ends: bool = False
+    completed: int | None = None
+    interruption: str | None = None
+    blocked: bool = False
+
+    def update(self, job_id: str) -> JobUpdate:
+        return JobUpdate(
+            job_id=job_id,
+            state=self.state,
+            reason=self.reason,
+            code=self.code,
+            queue_position=self.queue_position,
+            completed=self.completed,
+            interruption=self.interruption,
+        )
 
 
 def standing(seen: Seen) -> Standing:
     """Where the job stands and why, in words for its owner."""
     found = _finished(seen) or _given_up(seen) or _deactivated(seen)
-    if found is not None:
-        return found
-    if not get(seen.job, "spec", "suspend", default=False) or true_condition(seen.workload, "Admitted") is not None:
-        return _admitted(seen)
-    return _queued(seen)
+    if found is None:
+        started = not get(seen.job, "spec", "suspend", default=False)
+        has_quota = started or true_condition(seen.workload, "Admitted") is not None
+        found = _admitted(seen) if has_quota else _queued(seen)
+    if get(seen.job, "spec", "completions", default=1) > 1:
+        found = replace(found, completed=int(get(seen.job, "status", "succeeded", default=0)))
+    return found
 
 
 def requests(workload: Object | None, job: Object) -> dict[str, Quantity]:
@@ -106,15 +129,9 @@ def requests(workload: Object | None, job: Object) -> dict[str, Quantity]:
     return found
 
 
-def eviction_of(pod: Object) -> str | None:
-    """Why a pod was taken from its node; ``None`` when it was not."""
-    target = true_condition(pod, "DisruptionTarget")
-    if target is None:
-        return None
-    reason, message = str(target.get("reason") or ""), str(target.get("message") or "")
-    if reason == "TerminationByKubelet":
-        message = str(get(pod, "status", "message", default=message))
-    return words.pod_eviction(reason, message)
+def goes_on(job: Object) -> str:
+    """What becomes of a job that has to start once more."""
+    return words.BEGINS_AGAIN if label_of(job, PROGRAM_LABEL) == BATCH else words.GOES_ON
 
 
 # Ended.
@@ -138,7 +155,7 @@ def _failure(seen: Seen) -> tuple[str | None, str]:
     """In words, from the pods that failed, and the code."""
     failed = [pod for pod in seen.pods if get(pod, "status", "phase") == "Failed" and eviction_of(pod) is None]
     for pod in sorted(failed, key=created):
-        explained = _pod_failure(pod)
+        explained = pod_failure(pod)
         if explained is None:
             continue
         reason, code = explained
@@ -150,75 +167,33 @@ def _failure(seen: Seen) -> tuple[str | None, str]:
     return None, "job_failed"
 
 
-def _pod_failure(pod: Object) -> tuple[str, str] | None:
-    for status in get(pod, "status", "containerStatuses", default=()):
-        ended = get(status, "state", "terminated")
-        if ended is None or (not ended.get("exitCode") and ended.get("reason") != "OOMKilled"):
-            continue
-        told = _last_words(str(ended.get("message") or ""))
-        if ended.get("reason") == "OOMKilled" or ended.get("exitCode") == ExitCode.OUT_OF_MEMORY:
-            return _out_of_memory(pod, str(status.get("name")), told.peak), "out_of_memory"
-        if told.exit is not None:
-            return words.short(told.text) or words.exit_reason(int(ended.get("exitCode", 0)), ""), told.exit
-        return words.exit_reason(int(ended.get("exitCode", 0)), told.text), "crashed"
-    message = get(pod, "status", "message")
-    return None if message is None else (words.short(str(message)), "job_failed")
-
-
-class _LastWords(NamedTuple):
-    """A container's termination message.
-
-    Attributes:
-        exit: the runner's own name for how it ended; ``None`` for any other program.
-        peak: bytes of memory that it used at most.
-    """
-
-    text: str
-    exit: str | None = None
-    peak: int | None = None
-
-
-def _last_words(message: str) -> _LastWords:
-    """What the runner left (`runner.contract`), or for another program the end of its log."""
-    try:
-        told = json.loads(message)
-    except ValueError:
-        return _LastWords(message)
-    if not isinstance(told, dict) or "memory_peak_bytes" not in told:
-        return _LastWords(message)
-    peak, exit = told["memory_peak_bytes"], told.get("exit")
-    return _LastWords(
-        str(told.get("message") or ""),
-        exit if isinstance(exit, str) else None,
-        peak if isinstance(peak, int) else None,
-    )
-
-
-def _out_of_memory(pod: Object, container: str, peak: int | None) -> str:
-    told = []
-    for spec in get(pod, "spec", "containers", default=()):
-        limit = get(spec, "resources", "limits", "memory")
-        if spec.get("name") == container and limit is not None:
-            told.append(f"limit {words.size(parse(limit).value)}")
-    if peak is not None:
-        told.append(f"peak {words.size(peak)}")
-    return f"out of memory ({', '.join(told)})" if told else "out of memory"
-
-
 def _out_of_time(seconds: int, *, ends: bool) -> Standing:
     reason = f"stopped: maximum run time of {words.duration(seconds)}" if seconds else "stopped: maximum run time"
     return Standing(state=JobState.FAILED, reason=reason, code="time_limit", ends=ends)
 
 
 def _given_up(seen: Seen) -> Standing | None:
-    """What Kubernetes would try for ever, although it cannot help: a disk that is too small for the job."""
+    """What Kubernetes would try for ever, although it cannot help: a disk that is too small, a name of no image."""
     for pod in seen.pods:
         message = str(get(pod, "status", "message", default=""))
         if get(pod, "status", "reason") == "Evicted" and _DISK in message:
-            return Standing(
-                state=JobState.FAILED, reason=f"out of disk: {words.short(message)}", code="out_of_disk", ends=True
-            )
+            reason = f"out of disk: {words.short(message)}"
+            return Standing(state=JobState.FAILED, reason=reason, code="out_of_disk", ends=True)
+        for waiting, image in _waiting_containers(pod):
+            if waiting.get("reason") == _INVALID_IMAGE:
+                reason = words.image_problem(_INVALID_IMAGE, "", image)
+                return Standing(state=JobState.FAILED, reason=reason, code="invalid_image", ends=True)
+        if label_of(seen.job, PROGRAM_LABEL) == BATCH and (killed := _killed(pod)) is not None:
+            return Standing(state=JobState.FAILED, reason=killed[0], code=killed[1], ends=True)
     return None
+
+
+def _killed(pod: Object) -> tuple[str, str] | None:
+    """Why, and as which code, a command was killed that nobody has asked to stop."""
+    if get(pod, "metadata", "deletionTimestamp") is not None or eviction_of(pod) is not None:
+        return None
+    codes = [get(status, "state", "terminated", "exitCode") for status in container_statuses(pod)]
+    return pod_failure(pod) if any(code in _KILLED for code in codes) else None
 
 
 # Stopped by Kueue.
@@ -240,7 +215,8 @@ def _deactivated(seen: Seen) -> Standing | None:
         reason = f"not admitted: {words.short(message)}"
         return Standing(state=JobState.FAILED, reason=reason, code="job_failed", ends=True)
     if not get(seen.job, "spec", "suspend", default=False) or _live(seen.pods):
-        return Standing(state=JobState.RUNNING if _running(seen.pods) else JobState.ADMITTED, reason="stopping")
+        began = any(get(pod, "status", "phase") != "Pending" for pod in seen.pods)
+        return Standing(state=JobState.RUNNING if began else JobState.ADMITTED, reason="stopping")
     return Standing(state=JobState.PAUSED)
 
 
@@ -250,13 +226,20 @@ def _deactivated(seen: Seen) -> Standing | None:
 def _queued(seen: Seen) -> Standing:
     reasons: list[str] = []
     evicted = true_condition(seen.workload, "Evicted")
+    interruption = None
     if evicted is not None:
-        reasons.append(_kueue_eviction(seen, evicted))
+        # What its owner has paused was not interrupted.
+        if not str(evicted.get("reason")).startswith("Deactivated"):
+            interruption = _kueue_eviction(seen, evicted)
+            reasons.append(interruption)
         if _running(seen.pods):
-            return Standing(state=JobState.RUNNING, reason=f"being stopped: {reasons[0]}")
-        reasons.append(words.GOES_ON)
+            reason = "stopping" if interruption is None else f"being stopped: {interruption}"
+            return Standing(state=JobState.RUNNING, reason=reason)
+        reasons.append(goes_on(seen.job))
     reasons.append(_quota(seen))
-    return Standing(state=JobState.QUEUED, reason="; ".join(reasons), queue_position=seen.position)
+    return Standing(
+        state=JobState.QUEUED, reason="; ".join(reasons), queue_position=seen.position, interruption=interruption
+    )
 
 
 def _kueue_eviction(seen: Seen, evicted: Object) -> str:
@@ -303,13 +286,26 @@ def _admitted(seen: Seen) -> Standing:
     waiting = [pod for pod in live if pod not in running]
     if running:
         return Standing(state=JobState.RUNNING, reason=_progress(seen, running, waiting))
-    reason = next((text for pod in waiting if (text := _pod_problem(pod, seen.warnings))), None)
-    if reason is None and not live:
+    if not live and _is_finishing(seen):
+        return Standing(state=JobState.RUNNING, reason=_progress(seen, [], []) or "finishing")
+    problem = next((text for pod in waiting if (text := _pod_problem(pod, seen.warnings))), None)
+    if problem is None and not live:
         told = seen.warnings.get(uid_of(seen.job))
-        reason = f"its pod cannot be made: {words.short(told)}" if told is not None else None
+        problem = f"its pod cannot be made: {words.short(told)}" if told is not None else None
+    pulling = any(get(pod, "status", "containerStatuses") for pod in waiting)
+    reason = problem or ("pulling the image" if pulling else "starting")
     if seen.eviction is not None:
-        reason = f"{seen.eviction}; {words.GOES_ON}" + (f"; {reason}" if reason else "")
-    return Standing(state=JobState.ADMITTED, reason=reason or "starting")
+        reason = f"{seen.eviction}; {goes_on(seen.job)}" + (f"; {reason}" if problem or pulling else "")
+    return Standing(state=JobState.ADMITTED, reason=reason, interruption=seen.eviction, blocked=problem is not None)
+
+
+def _is_finishing(seen: Seen) -> bool:
+    """Whether its last pod has ended for good, which the Job says some moments later."""
+    ended = [pod for pod in seen.pods if eviction_of(pod) is None]
+    if not ended:
+        return False
+    last = max(ended, key=created)
+    return get(last, "status", "phase") == "Succeeded" or exit_code(last) in FAIL_JOB
 
 
 def _progress(seen: Seen, running: Sequence[Object], waiting: Sequence[Object]) -> str | None:
@@ -327,22 +323,29 @@ def _progress(seen: Seen, running: Sequence[Object], waiting: Sequence[Object]) 
 
 
 def _pod_problem(pod: Object, warnings: Mapping[str, str]) -> str | None:
+    """Why a pod does not come up; ``None`` while nothing says that it will not."""
     scheduled = condition(pod, "PodScheduled")
     if scheduled is not None and scheduled.get("status") == "False":
         return words.unschedulable(str(scheduled.get("message") or scheduled.get("reason") or ""))
-    images = {spec.get("name"): str(spec.get("image")) for spec in get(pod, "spec", "containers", default=())}
-    for status in get(pod, "status", "containerStatuses", default=()):
-        waiting = get(status, "state", "waiting", default={})
+    for waiting, image in _waiting_containers(pod):
         reason, message = str(waiting.get("reason") or ""), str(waiting.get("message") or "")
-        image = images.get(status.get("name"), str(status.get("image")))
         if reason in _IMAGE_PROBLEMS:
             return words.image_problem(reason, message, image)
         if reason in _CONTAINER_PROBLEMS:
             return f"its container cannot be started: {words.short(message)}"
+    if true_condition(pod, "PodReadyToStartContainers") is not None:
+        return None  # its volumes, of which warnings tell, have been mounted since
     told = warnings.get(uid_of(pod))
-    if told is not None:
-        return words.short(told)
-    return "pulling the image" if get(pod, "status", "containerStatuses") else None
+    return words.short(told) if told is not None else None
+
+
+def _waiting_containers(pod: Object) -> Iterator[tuple[Object, str]]:
+    """The states of containers that do not run yet, each with its image."""
+    containers = [*get(pod, "spec", "initContainers", default=()), *get(pod, "spec", "containers", default=())]
+    images = {spec.get("name"): str(spec.get("image")) for spec in containers}
+    for status in container_statuses(pod):
+        if (waiting := get(status, "state", "waiting")) is not None:
+            yield waiting, images.get(status.get("name"), str(status.get("image")))
 
 
 def _live(pods: Sequence[Object]) -> list[Object]:

@@ -25,8 +25,9 @@ from perijove_platform.runtimes.kubernetes.objects import (
     true_condition,
     uid_of,
 )
+from perijove_platform.runtimes.kubernetes.pod_ends import eviction_of
 from perijove_platform.runtimes.kubernetes.queues import ClusterQueues
-from perijove_platform.runtimes.kubernetes.states import Seen, eviction_of, requests
+from perijove_platform.runtimes.kubernetes.states import Seen, requests
 from perijove_platform.runtimes.kubernetes.watch import Change, Key, Reflector, key_of
 
 _WARNINGS = (
@@ -71,6 +72,7 @@ class JobsView:
         self._evictions: dict[str, str] = {}
         self._expected_ends: dict[str, float] = {}
         self._waiting_now: _Waiting | None = None
+        self._holding_now: dict[tuple[str, str], list[str]] | None = None
 
     def reflectors(self) -> Sequence[Reflector]:
         return (self._jobs, self._pods, self.workloads, *self._events)
@@ -79,9 +81,14 @@ class JobsView:
     def is_synced(self) -> bool:
         return self._jobs.synced.is_set()
 
+    @property
+    def essential(self) -> Sequence[Reflector]:
+        """Without which nothing can be said of a job; warnings may come whenever they come."""
+        return (self._jobs, self._pods, self.workloads)
+
     async def synced(self) -> None:
-        """Until what is shown is what there is; of warnings, whenever they come."""
-        await asyncio.gather(*(reflector.synced.wait() for reflector in (self._jobs, self._pods, self.workloads)))
+        """Until what is shown is what there is."""
+        await asyncio.gather(*(reflector.synced.wait() for reflector in self.essential))
 
     def __iter__(self) -> Iterator[str]:
         """The ids of all jobs that have a Job."""
@@ -110,7 +117,8 @@ class JobsView:
         return Seen(
             job=job,
             workload=workload,
-            pods=self.pods(job_id),
+            # Those of a Job that was deleted by hand go later than it does.
+            pods=[pod for pod in self.pods(job_id) if owner_uid(pod, JOBS.kind) == uid_of(job)],
             position=None if workload is None else self._place(workload),
             alike=None if workload is None else self._alike(workload),
             warnings=self._warnings,
@@ -123,22 +131,40 @@ class JobsView:
 
     def expect_end(self, job_id: str, at: float | None) -> None:
         """When its program expects to end, by the event loop's clock; ``None`` forgets it."""
+        known = job_id in self._expected_ends
         if at is None:
             self._expected_ends.pop(job_id, None)
         else:
             self._expected_ends[job_id] = at
+        # Estimates come with every step, and are worth another look at all that wait only when they are news.
+        if known != (at is not None) and (key := self._key_of_job.get(job_id)) is not None:
+            self.queue_changed(key.namespace)
 
     def _next_release(self, job: Object, resource: str) -> str | None:
-        """Of the same project: nobody is told about another one's jobs."""
-        found: list[tuple[float, str]] = []
-        for job_id, at in self._expected_ends.items():
-            other = self.job(job_id)
-            if other is None or other is job or namespace_of(other) != namespace_of(job):
-                continue
-            workload = self.workload(job_id)
-            if true_condition(workload, "QuotaReserved") is not None and resource in requests(workload, other):
-                found.append((at, job_id))
-        return min(found)[1] if found else None
+        """Of the same project: nobody is told about another one's jobs.
+
+        Where no program says when it ends, there is one answer only if one job alone has the resource.
+        """
+        found = self._holders().get((namespace_of(job) or "", resource), ())
+        known = [(self._expected_ends[job_id], job_id) for job_id in found if job_id in self._expected_ends]
+        if known:
+            return min(known)[1]
+        return found[0] if len(found) == 1 else None
+
+    def _holders(self) -> Mapping[tuple[str, str], Sequence[str]]:
+        """The jobs that have quota, by namespace and resource."""
+        if self._holding_now is None:
+            self._holding_now = {}
+            for job_id, key in self._key_of_job.items():
+                workload = self.workload(job_id)
+                if (
+                    true_condition(workload, "QuotaReserved") is None
+                    or true_condition(workload, "Finished") is not None
+                ):
+                    continue
+                for resource in requests(workload, self._jobs.objects[key]):
+                    self._holding_now.setdefault((key.namespace, resource), []).append(job_id)
+        return self._holding_now
 
     def queue_changed(self, namespace: str | None) -> None:
         """Every job that waits in a namespace, or anywhere, may have another reason or place now."""
@@ -185,6 +211,7 @@ class JobsView:
         return self._waiting_now
 
     def _on_job_object(self, change: Change) -> None:
+        self._holding_now = None
         item = change.new or change.old or {}
         job_id = label_of(item, JOB)
         if job_id is None:
@@ -218,6 +245,7 @@ class JobsView:
         self._on_job(job_id)
 
     def _on_workload(self, change: Change) -> None:
+        self._holding_now = None
         item = change.new or change.old or {}
         uid = owner_uid(item, "Job")
         if uid is not None:
@@ -283,7 +311,10 @@ def kept_job(job: Object) -> Object:
 
 
 def kept_pod(pod: Object) -> Object:
-    spec = {"nodeName": get(pod, "spec", "nodeName"), "containers": _containers(get(pod, "spec", default={}))}
+    told = get(pod, "spec", default={})
+    spec = {"nodeName": get(told, "nodeName"), "containers": _containers(told)}
+    if begun := get(told, "initContainers"):
+        spec["initContainers"] = _containers({"containers": begun})
     return {"metadata": _metadata(pod), "spec": spec, "status": get(pod, "status", default={})}
 
 

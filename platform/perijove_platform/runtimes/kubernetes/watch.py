@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,9 +17,11 @@ from perijove_platform.runtimes.kubernetes.objects import Object, ResourceType, 
 logger = logging.getLogger(__name__)
 
 _FIRST_WAIT_SECONDS = 0.2
-_LONGEST_WAIT_SECONDS = 15.0
-"""Also between two attempts to list a kind that the cluster does not know, as Kueue's before it is installed."""
+_LONGEST_WAIT_SECONDS = 4.0
+_ABSENT_SECONDS = 15.0
+"""Between two attempts to list a kind that the cluster does not know, as Kueue's before it is installed."""
 _LOGGED_AFTER = 3
+_SYNC_SECONDS = 5.0
 
 
 class Key(NamedTuple):
@@ -113,7 +115,7 @@ class Reflector:
             except NotFound as error:
                 failures += 1
                 self._fail(error, absent=True)
-                await asyncio.sleep(_back_off(failures, None))
+                await asyncio.sleep(_back_off(failures, None, longest=_ABSENT_SECONDS))
             except (KubernetesError, Unreachable) as error:
                 failures += 1
                 self._fail(error, absent=False)
@@ -204,6 +206,21 @@ class Reflector:
             self.synced.set()
 
 
+async def synced(reflectors: Iterable[Reflector]) -> None:
+    """Once they show what there is.
+
+    Raises:
+        Unreachable: they do not within some seconds; says why.
+    """
+    waits = [reflector for reflector in reflectors if not reflector.synced.is_set()]
+    try:
+        async with asyncio.timeout(_SYNC_SECONDS):
+            await asyncio.gather(*(reflector.synced.wait() for reflector in waits))
+    except TimeoutError:
+        why = next((found.problem for found in waits if found.problem is not None), "it does not answer yet")
+        raise Unreachable(why) from None
+
+
 def _whole(item: Object) -> Object:
     return item
 
@@ -212,8 +229,8 @@ def _version(item: Object) -> str:
     return str(get(item, "metadata", "resourceVersion", default=""))
 
 
-def _back_off(failures: int, retry_after: float | None) -> float:
+def _back_off(failures: int, retry_after: float | None, *, longest: float = _LONGEST_WAIT_SECONDS) -> float:
     """Seconds, growing with the number of failures in a row, and never the same for two who failed together."""
-    longest = min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2.0 ** min(failures, 16))
+    wait = min(longest, _FIRST_WAIT_SECONDS * 2.0 ** min(failures, 16))
     spread = random.uniform(0.5, 1.0)  # noqa: S311
-    return max(longest * spread, min(retry_after or 0.0, _LONGEST_WAIT_SECONDS))
+    return max(wait * spread, min(retry_after or 0.0, longest))

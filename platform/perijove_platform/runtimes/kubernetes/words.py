@@ -36,6 +36,7 @@ _KUEUE_EVICTIONS: Mapping[str, str] = {
     "FlavorMigration": "it moves to better hardware",
 }
 GOES_ON = "goes on from its last checkpoint"
+BEGINS_AGAIN = "begins again"
 
 
 def amount(resource: str, quantity: Quantity) -> str:
@@ -147,6 +148,7 @@ def image_problem(reason: str, message: str, image: str) -> str:
         return f"image cannot be pulled: '{image}' is not the name of an image"
     if reason == "ErrImageNeverPull":
         return f"image cannot be pulled: {image} is not on the node, and it may not be pulled"
+    message = message.rpartition("ErrImagePull: ")[2]  # between two attempts the last one's error is told again
     lower = message.lower()
     for sign, told in (
         ("not found", "there is no such image"),

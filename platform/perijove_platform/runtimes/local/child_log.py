@@ -5,8 +5,22 @@ from __future__ import annotations
 import threading
 from collections import deque
 from pathlib import Path
+from typing import Protocol
 
 _LINE_BYTES = 2000
+_LONGEST_LINE_BYTES = 64 * 1024
+
+
+class LogSink(Protocol):
+    """Where what a child writes goes. Blocking: call it in a thread."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def close(self) -> None: ...
+
+    def tail(self) -> list[str]:
+        """The last lines, oldest first."""
+        ...
 
 
 class ChildLog:
@@ -54,3 +68,35 @@ class ChildLog:
         self._file.close()
         self._path.replace(self._path.with_name(self._path.name + ".1"))
         self._file = self._path.open("ab", buffering=0)
+
+
+class NumberedLog:
+    """The part of one of several children that write to one log: whole lines, each after the child's number."""
+
+    def __init__(self, log: ChildLog, number: int, *, tail_lines: int = 60) -> None:
+        self._log = log
+        self._prefix = f"[{number}] ".encode()
+        self._tail: deque[str] = deque(maxlen=tail_lines)
+        self._unfinished = b""
+
+    def write(self, data: bytes) -> None:
+        *lines, self._unfinished = (self._unfinished + data).split(b"\n")
+        if len(self._unfinished) > _LONGEST_LINE_BYTES:
+            lines.append(self._unfinished)
+            self._unfinished = b""
+        self._pass_on(lines)
+
+    def close(self) -> None:
+        """The log itself stays open for the others."""
+        if self._unfinished:
+            self._pass_on([self._unfinished])
+            self._unfinished = b""
+
+    def tail(self) -> list[str]:
+        """The child's last lines, oldest first."""
+        return list(self._tail)
+
+    def _pass_on(self, lines: list[bytes]) -> None:
+        self._tail.extend(line[:_LINE_BYTES].decode(errors="replace") for line in lines)
+        if lines:
+            self._log.write(b"".join(self._prefix + line + b"\n" for line in lines))

@@ -13,9 +13,11 @@ from typing import Any
 import psutil
 
 from perijove_platform.runtimes.base import JobSpec, JobState, JobUpdate
+from perijove_platform.runtimes.local.batch_run import BatchRun
 from perijove_platform.runtimes.local.job_log import Bell, read_log
-from perijove_platform.runtimes.local.job_run import LOG, Inputs, JobRun, Outcome, RunSettings, remove_scratch
+from perijove_platform.runtimes.local.job_run import LOG, Inputs, Outcome, RunSettings, remove_scratch
 from perijove_platform.runtimes.local.processes import ProcessSupervisor
+from perijove_platform.runtimes.local.trainer_run import TrainerRun
 from perijove_platform.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -48,6 +50,9 @@ class LocalJobs:
     results. Children die with the platform; whoever keeps the list of jobs submits the unfinished ones again, and they
     go on from their last checkpoint.
     """
+
+    lasting = False
+    takes_images = False
 
     def __init__(self, settings: Settings, inputs: Inputs, processes: ProcessSupervisor) -> None:
         self._inputs = inputs
@@ -153,11 +158,20 @@ class LocalJobs:
             )
 
     async def _run(self, job: _Job) -> None:
-        async def emit(state: JobState | None, reason: str | None, report: Mapping[str, Any] | None) -> None:
+        async def emit(
+            state: JobState | None = None,
+            reason: str | None = None,
+            *,
+            report: Mapping[str, Any] | None = None,
+            completed: int | None = None,
+        ) -> None:
             job.state = state or job.state
-            await self._updates.put(JobUpdate(job_id=job.spec.job_id, state=state, reason=reason, report=report))
+            job_id = job.spec.job_id
+            update = JobUpdate(job_id=job_id, state=state, reason=reason, report=report, completed=completed)
+            await self._updates.put(update)
 
-        run = JobRun(job.spec, self._run_settings, self._inputs, self._processes, emit, job.bell.ring)
+        program = BatchRun if job.spec.program == "batch" else TrainerRun
+        run = program(job.spec, self._run_settings, self._inputs, self._processes, emit, job.bell.ring)
         try:
             outcome = await run.run()
         except asyncio.CancelledError:

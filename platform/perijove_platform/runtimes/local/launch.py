@@ -13,6 +13,8 @@ import signal
 import sys
 
 _PR_SET_PDEATHSIG = 1
+_NOT_STARTED, _NOT_FOUND = 126, 127
+"""A shell's exit codes for a program that cannot be started, or is not there."""
 
 
 def _die_with(parent: int) -> None:
@@ -35,7 +37,11 @@ def main(arguments: list[str]) -> None:
     _prefer_as_victim()
     if limits["nice"]:
         os.nice(limits["nice"])
-    os.execvp(arguments[1], arguments[1:])
+    try:
+        os.execvp(arguments[1], arguments[1:])
+    except OSError as error:
+        print(f"{arguments[1]}: {error.strerror}", file=sys.stderr)
+        sys.exit(_NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_STARTED)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ The rules that a program started here follows:
 * standard output: one JSON object a line, its reports. Anything else there goes to the log.
 * standard error: its log.
 
-A child leads a process group of its own; whoever stops it stops the whole group.
+A child leads a process group of its own; whoever stops it stops the whole group. A command that knows nothing of these
+rules (`ProcessSpec.plain`) has no standard input, and all that it writes is its log.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
-from perijove_platform.runtimes.local.child_log import ChildLog
+from perijove_platform.runtimes.local.child_log import ChildLog, LogSink
 from perijove_platform.runtimes.local.memory import format_bytes, group_memory, oom_kills
 from perijove_platform.runtimes.local.process_records import MARK_VARIABLE, ProcessRecords, kill_group
 
@@ -56,6 +57,8 @@ class ProcessSpec:
         memory_bytes: resident memory of the whole group above which it is killed.
         nice: 0 to 19; higher gives way to other processes.
         on_log: called when the log has grown; must not block.
+        plain: it is any command, and follows none of the rules above; `config` means nothing to it.
+        open_log: opens the log at `log_path`.
     """
 
     name: str
@@ -67,6 +70,8 @@ class ProcessSpec:
     memory_bytes: int | None = None
     nice: int = 0
     on_log: Callable[[], None] | None = None
+    plain: bool = False
+    open_log: Callable[[Path], LogSink] = ChildLog
 
 
 class ExitCause(StrEnum):
@@ -108,7 +113,7 @@ class Exit:
 class ChildProcess:
     """A running child, made by `ProcessSupervisor.spawn`."""
 
-    def __init__(self, spec: ProcessSpec, process: subprocess.Popen[bytes], log: ChildLog) -> None:
+    def __init__(self, spec: ProcessSpec, process: subprocess.Popen[bytes], log: LogSink) -> None:
         self.spec = spec
         self.pid = process.pid
         self._process = process
@@ -170,14 +175,19 @@ class ChildProcess:
 
     async def attach(self) -> None:
         """Connects the pipes and hands over the configuration; called once, by the supervisor."""
-        stdin, stdout, stderr = _pipes(self._process)
-        await self._loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(self._stdout), stdout)
         log_reader = asyncio.StreamReader()
-        await self._loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(log_reader), stderr)
+        reports, log = (None, self._process.stdout) if self.spec.plain else (self._process.stdout, self._process.stderr)
+        if reports is None:
+            self._stdout.feed_eof()
+        else:
+            await self._loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(self._stdout), reports)
+        assert log is not None
+        await self._loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(log_reader), log)
         self._tasks.append(asyncio.create_task(self._pump_log(log_reader)))
         if self.spec.memory_bytes is not None:
             self._tasks.append(asyncio.create_task(self._watch_memory(self.spec.memory_bytes)))
-        await asyncio.to_thread(_hand_over, stdin, self.spec.config)
+        if self._process.stdin is not None:
+            await asyncio.to_thread(_hand_over, self._process.stdin, self.spec.config)
 
     async def settle(self, forget: Callable[[], Awaitable[None]]) -> None:
         """Calls `forget` when the program has ended, then lets the waiters go; called once, by the supervisor."""
@@ -281,7 +291,7 @@ class ProcessSupervisor:
         if not _NAME.fullmatch(spec.name) or spec.name in self._children:
             raise ValueError(f"not a name for a new child process: {spec.name!r}")
         await asyncio.to_thread(spec.work_dir.mkdir, parents=True, exist_ok=True)
-        log = await asyncio.to_thread(ChildLog, spec.log_path)
+        log = await asyncio.to_thread(spec.open_log, spec.log_path)
         mark = secrets.token_hex(16)
         child = ChildProcess(spec, _popen(spec, mark), log)
         child.watch_exit()
@@ -307,9 +317,9 @@ def _popen(spec: ProcessSpec, mark: str) -> subprocess.Popen[bytes]:
     limits = json.dumps({"parent": os.getpid(), "nice": spec.nice})
     return subprocess.Popen(
         [sys.executable, "-I", "-S", str(_LAUNCHER), limits, *spec.argv],
-        stdin=subprocess.PIPE,
+        stdin=subprocess.DEVNULL if spec.plain else subprocess.PIPE,
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=subprocess.STDOUT if spec.plain else subprocess.PIPE,
         cwd=spec.work_dir,
         env={**_environment(), **spec.environment, MARK_VARIABLE: mark},
         start_new_session=True,
@@ -321,11 +331,6 @@ def _environment() -> dict[str, str]:
     if path := environment.get("PYTHONPATH"):  # relative entries would change their meaning with the work folder
         environment["PYTHONPATH"] = os.pathsep.join(str(Path(entry).absolute()) for entry in path.split(os.pathsep))
     return environment
-
-
-def _pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes], IO[bytes]]:
-    assert process.stdin is not None and process.stdout is not None and process.stderr is not None
-    return process.stdin, process.stdout, process.stderr
 
 
 def _hand_over(stdin: IO[bytes], config: Mapping[str, Any]) -> None:

@@ -37,7 +37,7 @@ def control_plane() -> Iterator[ControlPlane]:
         try:
             for name in ("etcd", "kube-apiserver"):
                 plane.start(name)
-            asyncio.run(install_kueue(plane.kubeconfig, programs.module_folder("kueue", "sigs.k8s.io/kueue")))
+            asyncio.run(install_kueue(plane.kubeconfig, programs.source_folder("kueue")))
             plane.start("kube-controller-manager")
             plane.start("kueue")
             yield plane

@@ -18,13 +18,11 @@ from perijove_platform.runtimes.kubernetes.cluster import ClusterServices, Kuber
 from perijove_platform.runtimes.kubernetes.failures import NotFound
 from perijove_platform.runtimes.kubernetes.job_manifests import PodSettings
 from perijove_platform.runtimes.kubernetes.manifests import namespace_name
-from perijove_platform.runtimes.kubernetes.objects import (
-    JOBS,
-)
+from perijove_platform.runtimes.kubernetes.objects import JOBS, ResourceType
 
 from .control_plane import LoopbackTunnels
 
-PODS_OF_TESTS = PodSettings(images={"trainer": "trainer:1"}, cpus=1.0, memory_bytes=1 << 28)
+PODS_OF_TESTS = PodSettings(images={"trainer": "trainer:1"}, runner_image="runner:1", cpus=1.0, memory_bytes=1 << 28)
 UPDATE_SECONDS = 40
 
 
@@ -66,6 +64,7 @@ class Place:
         self.runs = Runs()
         self.wishes: dict[str, Wish] = {}
         self.quota: ProjectQuota | None = ProjectQuota(resources={"cpu": "2", "memory": "4Gi"}, cohort=None)
+        self.start_seconds = 900.0
         self.reports: list[StatusReport] = []
         self.told: dict[str, list[JobUpdate]] = {}
         self._news = asyncio.Event()
@@ -84,7 +83,9 @@ class Place:
 
         services = ClusterServices(runs=self.runs, wish_of=wish_of, quota_of=quota_of, record=record)
         registered = RegisteredCluster(id=self.id, name="lab", organization_id=self.organization)
-        self.cluster = tunnelled(registered, self.tunnels, services, PODS_OF_TESTS, self.jobs_dir)
+        self.cluster = tunnelled(
+            registered, self.tunnels, services, PODS_OF_TESTS, self.jobs_dir, start_seconds=self.start_seconds
+        )
         await self.cluster.start()
         self._watching = asyncio.create_task(self._watch())
 
@@ -98,7 +99,9 @@ class Place:
             self._news.set()
             self._news = asyncio.Event()
 
-    def spec(self, *, cpus: float = 1.0, priority: int = 0, **config: object) -> JobSpec:
+    def spec(
+        self, *, cpus: float = 1.0, priority: int = 0, max_run_seconds: int | None = None, **config: object
+    ) -> JobSpec:
         job_id = new_id("ftjob-")
         self.wishes[job_id] = "run"
         return JobSpec(
@@ -108,6 +111,7 @@ class Place:
             config=config,
             resources=Resources(cpus=cpus),
             priority=priority,
+            max_run_seconds=max_run_seconds,
         )
 
     async def submit(self, spec: JobSpec | None = None) -> str:
@@ -145,8 +149,8 @@ async def eventually(found: Callable[[], object]) -> None:
             await asyncio.sleep(0.05)
 
 
-async def gone(client: KubernetesClient, namespace: str, name: str) -> None:
+async def gone(client: KubernetesClient, namespace: str, name: str, type: ResourceType = JOBS) -> None:
     async with asyncio.timeout(UPDATE_SECONDS):
         with contextlib.suppress(NotFound):
-            while await client.get(JOBS, name, namespace):
+            while await client.get(type, name, namespace):
                 await asyncio.sleep(0.1)

@@ -158,7 +158,7 @@ def test_the_report_tells_what_is_free() -> None:
         pod("waits", None, {"cpu": "100", "nvidia.com/gpu": "8"}),
     ]
 
-    report = report_of("v1.34.4", NODES, pods, [], kueue=True)
+    report = report_of("v1.34.4", NODES, pods, [], kueue="v0.18.2")
 
     used = {found.name: dict(found.used) for found in report.nodes if found.used}
     assert used == {
@@ -175,7 +175,7 @@ def test_the_report_tells_what_is_free() -> None:
 
 
 def test_a_cluster_without_kueue_says_so() -> None:
-    assert report_of("v1.34.4", NODES, [], [], kueue=False).problems == [
+    assert report_of("v1.34.4", NODES, [], [], kueue=None).problems == [
         "the cluster has no Kueue, without which no job can run"
     ]
 
@@ -200,7 +200,7 @@ def test_queues_in_the_report() -> None:
         },
     }
 
-    (found,) = report_of("v1.34.4", [], [], [queue], kueue=True).queues
+    (found,) = report_of("v1.34.4", [], [], [queue], kueue="").queues
 
     assert (found.project_id, found.active, found.reason) == ("proj_1", False, "is stopped")
     assert (found.pending, found.admitted, dict(found.quota), dict(found.used)) == (

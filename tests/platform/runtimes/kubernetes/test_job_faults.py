@@ -81,7 +81,7 @@ async def test_the_api_server_is_away_for_a_while(
 
     control_plane.stop("kube-apiserver")
     meanwhile = await place.submit(place.spec(cpus=1))
-    await asyncio.sleep(1)
+    await place.until(meanwhile, JobState.QUEUED, "waiting for the cluster's API server: ")
     control_plane.start("kube-apiserver")
 
     await place.until(meanwhile, JobState.ADMITTED)

@@ -4,7 +4,7 @@ import copy
 
 import pytest
 from perijove_platform.runtimes.base import JobState
-from perijove_platform.runtimes.kubernetes.states import Seen, Standing, standing
+from perijove_platform.runtimes.kubernetes.states import Seen, standing
 
 from .shown import (
     ADMITTED,
@@ -13,73 +13,27 @@ from .shown import (
     PREEMPTED,
     UID,
     condition,
+    evicted,
     job,
     pending,
     pod,
+    terminated,
     waiting,
     workload,
 )
 
-WAITING = [
-    (
-        f"{ASSIGN}insufficient unused quota for nvidia.com/gpu in flavor perijove-h100, 1 more needed",
-        "waiting for 2 × nvidia.com/gpu: 1 is free",
-    ),
-    (
-        f"{ASSIGN}insufficient unused quota for nvidia.com/gpu in flavor perijove-h100, 2 more needed",
-        "waiting for 2 × nvidia.com/gpu: none is free",
-    ),
-    (
-        f"{ASSIGN}insufficient unused quota for cpu in flavor perijove-default, 500m more needed",
-        "waiting for 1 CPU: 0.5 are free",
-    ),
-    (
-        f"{ASSIGN}insufficient unused quota for memory in flavor perijove-default, 3Gi more needed",
-        "waiting for 4 GiB of memory: 1 GiB is free",
-    ),
-    (
-        f"{ASSIGN}insufficient quota for nvidia.com/gpu in flavor perijove-h100, previously considered podsets "
-        "requests (0) + current podset request (2) > maximum capacity (1)",
-        "asks for 2 × nvidia.com/gpu, and the project may use 1 × nvidia.com/gpu at most; ask for less",
-    ),
-    (
-        f"{ASSIGN}resource google.com/tpu unavailable in ClusterQueue",
-        "the project has no quota for google.com/tpu in this cluster; ask an administrator for some",
-    ),
-    (
-        f"{ASSIGN}insufficient unused quota for nvidia.com/gpu in flavor perijove-h100, 2 more needed. "
-        "Pending the preemption of 1 workload(s)",
-        "waiting for 1 job of lower priority to stop",
-    ),
-    ("LocalQueue perijove doesn't exist", "the queue perijove is missing in the cluster"),
-    ("ClusterQueue perijove-proj-1 is inactive", "the queue perijove-proj-1 admits nothing at the moment"),
-    ("something that a later Kueue says", "something that a later Kueue says"),
-]
 
+@pytest.mark.parametrize(
+    ("reason", "message"),
+    [
+        ("ErrImagePull", "rpc error: the manifest is of no use"),
+        ("ImagePullBackOff", 'Back-off pulling image "a": ErrImagePull: rpc error: the manifest is of no use'),
+    ],
+)
+def test_an_image_s_problem_is_the_same_between_two_attempts(reason: str, message: str) -> None:
+    found = standing(Seen(job=job(suspend=False), workload=workload(*ADMITTED), pods=[waiting(reason, message)]))
 
-@pytest.mark.parametrize(("message", "reason"), WAITING)
-def test_waiting_for_quota(message: str, reason: str) -> None:
-    found = standing(Seen(job=job(), workload=workload(pending(message)), position=3))
-
-    assert found == Standing(state=JobState.QUEUED, reason=reason, queue_position=3)
-
-
-def test_who_gives_up_what_is_waited_for() -> None:
-    message = f"{ASSIGN}insufficient unused quota for nvidia.com/gpu in flavor perijove-h100, 1 more needed"
-    seen = Seen(
-        job=job(),
-        workload=workload(pending(message)),
-        next_release=lambda resource: {"nvidia.com/gpu": "ftjob-9"}.get(resource),
-    )
-
-    assert standing(seen).reason == "waiting for 2 × nvidia.com/gpu: 1 is free, next release by job ftjob-9"
-
-
-def test_kueue_speaks_of_one_of_several_that_ask_for_the_same() -> None:
-    message = f"{ASSIGN}insufficient unused quota for cpu in flavor perijove-default, 500m more needed"
-    seen = Seen(job=job(), workload=workload(), alike=workload(pending(message)), position=2)
-
-    assert standing(seen).reason == "waiting for 1 CPU: 0.5 are free"
+    assert found.reason == "image cannot be pulled: rpc error: the manifest is of no use"
 
 
 STANDINGS: dict[str, tuple[Seen, JobState, str | None]] = {
@@ -157,6 +111,14 @@ STANDINGS: dict[str, tuple[Seen, JobState, str | None]] = {
         ),
         JobState.PAUSED,
         None,
+    ),
+    "resumed": (
+        Seen(
+            job=job(),
+            workload=workload(condition("Evicted", "True", "Deactivated", "The workload is deactivated")),
+        ),
+        JobState.QUEUED,
+        "goes on from its last checkpoint; waiting for its turn",
     ),
     "being paused": (
         Seen(job=job(suspend=False), workload=workload(*ADMITTED, active=False), pods=[pod()]),
@@ -263,7 +225,53 @@ STANDINGS: dict[str, tuple[Seen, JobState, str | None]] = {
         JobState.ADMITTED,
         'MountVolume.SetUp failed for volume "run" : secret "ftjob-1" not found',
     ),
+    "mounted after all": (
+        Seen(
+            job=job(suspend=False),
+            workload=workload(*ADMITTED),
+            pods=[
+                pod(
+                    "Pending",
+                    conditions=[condition("PodReadyToStartContainers", "True", "")],
+                    containerStatuses=[{"name": "job", "state": {"waiting": {"reason": "ContainerCreating"}}}],
+                )
+            ],
+            warnings={POD_UID: 'MountVolume.SetUp failed for volume "run" : secret "ftjob-1" not found'},
+        ),
+        JobState.ADMITTED,
+        "pulling the image",
+    ),
     "running": (Seen(job=job(suspend=False), workload=workload(*ADMITTED), pods=[pod()]), JobState.RUNNING, None),
+    "the pod has succeeded, the Job not yet": (
+        Seen(job=job(suspend=False), workload=workload(*ADMITTED), pods=[pod("Succeeded")]),
+        JobState.RUNNING,
+        "finishing",
+    ),
+    "the pod has failed for good, the Job not yet": (
+        Seen(job=job(suspend=False), workload=workload(*ADMITTED), pods=[terminated(66)]),
+        JobState.RUNNING,
+        "finishing",
+    ),
+    "the pod has failed and is made again": (
+        Seen(job=job(suspend=False), workload=workload(*ADMITTED), pods=[terminated(75)]),
+        JobState.ADMITTED,
+        "starting",
+    ),
+    "the pod was evicted and is made again": (
+        Seen(
+            job=job(suspend=False),
+            workload=workload(*ADMITTED),
+            pods=[evicted("EvictionByEvictionAPI", "Eviction API: evicting")],
+            eviction="evicted: its node is being drained",
+        ),
+        JobState.ADMITTED,
+        "evicted: its node is being drained; goes on from its last checkpoint",
+    ),
+    "a name of no image": (
+        Seen(job=job(suspend=False), workload=workload(*ADMITTED), pods=[waiting("InvalidImageName")]),
+        JobState.FAILED,
+        "image cannot be pulled: 'registry.example/trainer:1' is not the name of an image",
+    ),
     "node away": (
         Seen(
             job=job(suspend=False),
@@ -314,7 +322,13 @@ def test_it_only_looks(case: str) -> None:
     assert (seen.job, seen.workload, seen.pods) == before
 
 
-@pytest.mark.parametrize("case", ["out of time", "rejected", "disk"])
+@pytest.mark.parametrize("case", STANDINGS)
+def test_what_may_keep_a_job_from_starting_for_ever(case: str) -> None:
+    lasting = {"pod refused", "unschedulable", "image missing", "image never pulled", "volume"}
+    assert standing(STANDINGS[case][0]).blocked == (case in lasting)
+
+
+@pytest.mark.parametrize("case", ["out of time", "rejected", "disk", "a name of no image"])
 def test_what_kubernetes_would_go_on_with_is_to_be_deleted(case: str) -> None:
     assert standing(STANDINGS[case][0]).ends
 

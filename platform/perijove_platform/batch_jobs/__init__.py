@@ -1,0 +1,1 @@
+"""Batch jobs: any command, run to its end."""

@@ -1,0 +1,1 @@
+"""Fine-tuning jobs: OpenAI's API over a kind of job."""

@@ -1,0 +1,159 @@
+"""pytest's plugin for tests that want a real Kubernetes: their order, what is built for them, and what they ask for.
+
+`tests/conftest.py` loads it, so that there is one cluster in a session, wherever its tests lie. Other sessions may use
+the same one at the same time.
+"""
+
+import os
+import secrets
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import programs
+import pytest
+from real_cluster import Cluster, pod_spec
+from testbed import cluster as testbed
+from testbed import layout, packages
+from testbed.hosted import Hosted
+
+NAMED = "PERIJOVE_TEST_KUBECONFIG"
+IMAGE = "PERIJOVE_TEST_IMAGE"
+PROGRAMS = "PERIJOVE_TESTBED_BIN"
+LAST = "test_leftovers.py"
+# The first test waits for Debian's packages and for the cluster besides.
+START_SECONDS = 600
+LEFT_OUT = pytest.StashKey[str]()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Tests with the marker `cluster` come last, and the one that ends the cluster last of all.
+
+    What they need is built before the first test of all. Where there can be no cluster they are left out, unless
+    ``-m`` asks for them: then each says for itself what it lacks.
+    """
+    items.sort(key=_place)
+    wanted = [item for item in items if item.get_closest_marker("cluster")]
+    if not wanted or config.option.collectonly:
+        return
+    reason = None if os.environ.get(NAMED) else packages.cannot_run()
+    if reason is None:
+        reason = _build(config, wanted)
+    if reason is not None and not config.option.markexpr:
+        config.stash[LEFT_OUT] = f"{len(wanted)} tests with the marker cluster: {reason}"
+        config.hook.pytest_deselected(items=wanted)
+        items[:] = [item for item in items if item not in wanted]
+        return
+    first = next((item for item in items if _uses_cluster(item)), None)
+    if first is not None:
+        own = first.get_closest_marker("timeout")
+        seconds = own.args[0] if own is not None else float(config.getini("timeout"))
+        first.add_marker(pytest.mark.timeout(seconds + START_SECONDS), append=False)
+
+
+def _place(item: pytest.Item) -> int:
+    if item.get_closest_marker("cluster") is None:
+        return 0
+    if item.path.name == LAST:
+        return 3
+    return 2 if _uses_cluster(item) else 1
+
+
+def _uses_cluster(item: pytest.Item) -> bool:
+    return "cluster" in getattr(item, "fixturenames", ())
+
+
+def _build(config: pytest.Config, wanted: list[pytest.Item]) -> str | None:
+    """Build the programs that the cluster, or its control plane alone, consists of; why not, when that cannot be."""
+    own_cluster = any(map(_uses_cluster, wanted)) and not os.environ.get(NAMED)
+    plane = any("control_plane" in getattr(item, "fixturenames", ()) for item in wanted)
+    if not own_cluster and (not plane or os.environ.get(PROGRAMS)):
+        return None
+    try:
+        # Minutes, the first time: who waits sees what is going on.
+        with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            programs.build_all()
+    except programs.CannotBuild as error:
+        return str(error)
+    return None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    if LEFT_OUT in config.stash:
+        terminalreporter.write_line(f"could not run here: {config.stash[LEFT_OUT]}")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """In CI that is a failure, since CI has every part."""
+    if os.environ.get("CI") and LEFT_OUT in session.config.stash and session.exitstatus == 0:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """With its fixtures of every scope: a test that disturbs others has the test bed for itself."""
+    if not _uses_cluster(item):
+        return (yield)
+    with testbed.undisturbed(alone=item.get_closest_marker("disturbs") is not None):
+        return (yield)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """The cluster, which is left as it was found: up or down. Of sessions at the same time the last one ends it."""
+    named = os.environ.get(NAMED)
+    if named:
+        yield Cluster(Path(named), os.environ.get(IMAGE, "busybox:1.36"))
+        return
+    reason = packages.cannot_run()
+    if reason is not None:
+        pytest.skip(f"{reason}; or name a cluster's kubeconfig in {NAMED}")
+    with testbed.used() as use:
+        yield Cluster(layout.ADMIN, layout.BUSYBOX_IMAGE, use)
+
+
+@pytest.fixture
+def namespace(cluster: Cluster) -> Iterator[str]:
+    """A namespace of the test's own, as restricted as those of projects."""
+    name = f"test-{secrets.token_hex(4)}"
+    labels = {"pod-security.kubernetes.io/enforce": "restricted"}
+    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def web(cluster: Cluster, namespace: str) -> str:
+    """The name of a Ready pod that serves the page ``hello`` at port 8080."""
+    serve = "echo hello > /tmp/index.html && exec httpd -f -p 8080 -h /tmp"
+    spec = pod_spec(cluster.image, ["sh", "-c", serve])
+    metadata = {"name": "web", "namespace": namespace, "labels": {"app": "web"}}
+    cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
+    cluster.must("wait", "-n", namespace, "pod/web", "--for=condition=Ready", "--timeout=60s")
+    return "web"
+
+
+@pytest.fixture(scope="session")
+def own_cluster(cluster: Cluster) -> Cluster:
+    """The test bed of this machine, not a cluster that was named: platforms here could not be reached from that."""
+    if cluster.use is None:
+        pytest.skip("platforms of tests run beside the test bed; a cluster that was named does not reach them")
+    return cluster
+
+
+Make = Callable[..., Hosted]
+
+
+@pytest.fixture(scope="module")
+def make_hosted(own_cluster: Cluster) -> Iterator[Make]:
+    """Starts a platform with its agent, which is removed after the module's last test: ``make_hosted("purpose",
+    tls=True)``; more as in `Hosted`."""
+    with ExitStack() as stack:
+        yield lambda purpose, **more: stack.enter_context(Hosted.started(purpose, **more))
+
+
+@pytest.fixture(scope="module")
+def hosted(make_hosted: Make) -> Hosted:
+    """A platform with its agent for the tests of a module: http, PostgreSQL, S3, one replica."""
+    return make_hosted("shared")

@@ -1,0 +1,240 @@
+"""Jobs of a cluster that goes on without the platform: what is recorded, after restarts and by several replicas."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from perijove_platform.batch_jobs.schemas import BatchJob, BatchJobCreate
+from perijove_platform.batch_jobs.service import BatchJobsService
+from perijove_platform.clusters.registry import ClusterRegistry
+from perijove_platform.database import Database
+from perijove_platform.events import EventBus
+from perijove_platform.jobs.lifecycle import JobLifecycle
+from perijove_platform.jobs.schemas import EventListParams
+from perijove_platform.rbac import SCOPES, Caller
+from perijove_platform.runtimes.base import JobState, JobUpdate
+from perijove_platform.settings import Settings
+from standin_cluster import StandinCluster
+
+LIMIT_SECONDS = 30
+CALLER = Caller(user_id="user", user_name="U", organization_id="org", project_id="proj", scopes=SCOPES, key_id="key")
+EVICTED = "evicted: the node was drained"
+
+
+@dataclass
+class Replica:
+    cluster: StandinCluster
+    service: BatchJobsService
+    lifecycle: JobLifecycle
+
+    async def create(self) -> str:
+        return (await self.service.create(CALLER, BatchJobCreate(command=["true"], image="busybox", cluster="moon"))).id
+
+    def tell(self, job_id: str, state: JobState, reason: str | None = None, **more: Any) -> None:
+        self.cluster.jobs.told.put_nowait(JobUpdate(job_id=job_id, state=state, reason=reason, **more))
+
+    async def until(self, job_id: str, wanted: Callable[[BatchJob], bool]) -> BatchJob:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while not wanted(job := await self.service.get(CALLER, job_id)):
+                await asyncio.sleep(0.01)
+        return job
+
+    async def reach(self, job_id: str, state: JobState, reason: str | None = None) -> BatchJob:
+        return await self.until(job_id, lambda job: (job.state, job.state_reason) == (state, reason))
+
+    async def asked(self, *wanted: tuple[str, str]) -> None:
+        async with asyncio.timeout(LIMIT_SECONDS):
+            while not set(wanted) <= set(self.cluster.jobs.asked):
+                await asyncio.sleep(0.01)
+
+    async def said(self, job_id: str) -> list[str]:
+        page = await self.service.events(CALLER, job_id, EventListParams(order="asc", limit=100))
+        return [event.message for event in page.data]
+
+
+class NoFiles:
+    async def key_of(self, caller: Caller, file_id: str) -> str:
+        raise NotImplementedError
+
+
+@asynccontextmanager
+async def replica(settings: Settings) -> AsyncIterator[Replica]:
+    async with AsyncExitStack() as stack:
+        database = Database(settings.sql_url)
+        stack.push_async_callback(database.close)
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        await database.migrate()
+        events = EventBus(database, keep=10_000)
+        await events.start()
+        stack.push_async_callback(events.stop)
+        cluster = StandinCluster()
+        registry = ClusterRegistry(database, events, [cluster])
+        await registry.start()
+        stack.push_async_callback(registry.stop)
+        lifecycle = JobLifecycle(database, events, registry, max_queued=100)
+        service = BatchJobsService(lifecycle, NoFiles())
+        await lifecycle.start()
+        stack.push_async_callback(lifecycle.stop)
+        yield Replica(cluster, service, lifecycle)
+
+
+async def test_what_happens_to_a_job_is_told_once(settings: Settings) -> None:
+    async with replica(settings) as one:
+        job_id = await one.create()
+        await one.asked(("submit", job_id))
+        waits = f"{EVICTED}; begins anew"
+        steps: list[tuple[JobState, str | None, dict[str, Any]]] = [
+            (JobState.QUEUED, "waiting for 1 CPU: none is free", {"queue_position": 2}),
+            (JobState.QUEUED, "waiting for 1 CPU: none is free", {"queue_position": 1}),
+            (JobState.ADMITTED, "starting", {}),
+            (JobState.ADMITTED, "pulling the image", {}),
+            (JobState.RUNNING, None, {}),
+            (JobState.RUNNING, f"being stopped: {EVICTED}", {}),
+            (JobState.ADMITTED, "starting", {}),
+            (JobState.QUEUED, waits, {"interruption": EVICTED}),
+            (JobState.QUEUED, f"{waits}; waiting", {"interruption": EVICTED}),
+            (JobState.ADMITTED, waits, {"interruption": EVICTED}),
+            (JobState.RUNNING, None, {}),
+            (JobState.SUCCEEDED, None, {}),
+        ]
+        for state, reason, more in steps:
+            one.tell(job_id, state, reason, **more)
+        done = await one.until(job_id, lambda job: job.state.final)
+        assert done.state is JobState.SUCCEEDED
+        assert await one.said(job_id) == [
+            f"Created batch job: {job_id}",
+            "The job is admitted",
+            "Batch job started",
+            f"The job was interrupted: {EVICTED}",
+            "The job is admitted",
+            "The job is running again",
+            "The job has successfully completed",
+        ]
+
+
+async def test_a_failure_keeps_the_clusters_code(settings: Settings) -> None:
+    async with replica(settings) as one:
+        job_id = await one.create()
+        one.tell(job_id, JobState.FAILED, "stopped: maximum run time of 1 h", code="time_limit")
+        failed = await one.until(job_id, lambda job: job.state.final)
+        assert failed.error is not None and failed.error.code == "time_limit"
+
+
+async def test_a_job_that_ran_while_the_platform_was_away_is_not_queued_again(settings: Settings) -> None:
+    async with replica(settings) as one:
+        job_id = await one.create()
+        one.tell(job_id, JobState.RUNNING, "on its way")
+        before = await one.reach(job_id, JobState.RUNNING, "on its way")
+    async with replica(settings) as two:
+        await two.asked(("submit", job_id))
+        assert await two.service.get(CALLER, job_id) == before
+        two.tell(job_id, JobState.RUNNING, "further on")
+        await two.reach(job_id, JobState.RUNNING, "further on")
+        said = await two.said(job_id)
+        assert said == [f"Created batch job: {job_id}", "Batch job started"]
+
+
+@pytest.fixture
+def others(settings: Settings, tmp_path: Path) -> Settings:
+    """Of a second replica."""
+    return settings.model_copy(update={"data_dir": tmp_path / "other"})
+
+
+several = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+
+
+@several
+async def test_of_two_replicas_one_records(settings: Settings, others: Settings) -> None:
+    async with replica(settings) as one:
+        first = await one.create()
+        await one.asked(("submit", first))  # it leads
+        async with replica(others) as two:
+            second = await two.create()
+            await one.asked(("submit", second))
+            assert two.cluster.jobs.asked == []
+            for job_id in (first, second):
+                for each in (two, one):
+                    each.tell(job_id, JobState.ADMITTED, "starting")
+                    each.tell(job_id, JobState.RUNNING)
+                await two.reach(job_id, JobState.RUNNING)
+            paused = asyncio.create_task(two.service.pause(CALLER, first))
+            await one.asked(("suspend", first))
+            one.tell(first, JobState.PAUSED)
+            assert (await paused).state is JobState.PAUSED
+            # A replica that does not lead wants the same of the cluster: it may see the job, too.
+            await two.asked(("suspend", first))
+            resumed = await two.service.resume(CALLER, first)
+            assert resumed.state is JobState.QUEUED
+            await one.asked(("submit", first))
+            cancelled = asyncio.create_task(two.service.cancel(CALLER, second))
+            await one.asked(("cancel", second))
+            for each in (two, one):
+                each.tell(second, JobState.CANCELLED, "cancelled")
+            assert (await cancelled).state is JobState.CANCELLED
+            assert await one.said(second) == [
+                f"Created batch job: {second}",
+                "The job is admitted",
+                "Batch job started",
+                "The job was cancelled",
+            ]
+
+
+@several
+async def test_when_the_leading_replica_goes_the_other_takes_over(settings: Settings, others: Settings) -> None:
+    async with AsyncExitStack() as first, replica(others) as two:
+        # The one that came first leads.
+        job_id = await two.create()
+        await two.asked(("submit", job_id))
+        one = await first.enter_async_context(replica(settings))
+        one.tell(job_id, JobState.RUNNING, "told to who does not lead")
+        two.tell(job_id, JobState.RUNNING, "first")
+        await one.reach(job_id, JobState.RUNNING, "first")
+        await two.lifecycle.stop()
+        await one.asked(("submit", job_id))
+        one.tell(job_id, JobState.RUNNING, "second")
+        await one.reach(job_id, JobState.RUNNING, "second")
+        assert (await one.said(job_id)).count("Batch job started") == 1
+
+
+async def test_a_paused_job_that_is_cancelled_is_so_on_its_cluster(settings: Settings) -> None:
+    async with replica(settings) as one:
+        job_id = await one.create()
+        await one.asked(("submit", job_id))
+        one.tell(job_id, JobState.RUNNING)
+        await one.reach(job_id, JobState.RUNNING)
+        pausing = asyncio.create_task(one.service.pause(CALLER, job_id))
+        await one.asked(("suspend", job_id))
+        one.tell(job_id, JobState.PAUSED)
+        await pausing
+
+        cancelled = await one.service.cancel(CALLER, job_id)
+
+        assert cancelled.state is JobState.CANCELLED
+        await one.asked(("cancel", job_id))
+
+
+@pytest.mark.parametrize(("wish", "asked"), [("cancel", "cancel"), ("pause", "suspend")])
+async def test_a_wish_that_a_crash_cut_off_is_carried_out_before_it_is_told(
+    settings: Settings, wish: str, asked: str
+) -> None:
+    async with replica(settings) as one:
+        job_id = await one.create()
+        await one.asked(("submit", job_id))
+        one.tell(job_id, JobState.RUNNING)
+        await one.reach(job_id, JobState.RUNNING)
+    database = Database(settings.sql_url)
+    async with database.write() as session:
+        await session.execute(sa.text("UPDATE jobs SET desired = :wish"), {"wish": wish})
+    await database.close()
+
+    async with replica(settings) as again:
+        await again.asked(("submit", job_id), (asked, job_id))
+        assert (await again.service.get(CALLER, job_id)).state is JobState.RUNNING
+        ended = JobState.CANCELLED if wish == "cancel" else JobState.PAUSED
+        again.tell(job_id, ended)
+        await again.reach(job_id, ended)
