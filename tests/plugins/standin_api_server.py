@@ -108,6 +108,8 @@ class StandInApiServer:
         status, document = 200, _DOCUMENTS.get(request.path)
         if request.path == "/echo":
             document = {"sha256": digest.hexdigest(), "headers": request.headers, "query": request.query}
+        if "/secrets/" in request.path:
+            status, document = 403, {"kind": "Status", "code": 403, "reason": "Forbidden", "message": "is forbidden"}
         if document is None:
             status = 404
             document = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": 404, "reason": "NotFound"}

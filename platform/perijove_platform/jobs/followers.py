@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 
+from perijove_platform.errors import ApiError
 from perijove_platform.jobs.leadership import Leadership
 from perijove_platform.jobs.recorder import JobRecorder
-from perijove_platform.runtimes.base import Cluster, JobUpdate
+from perijove_platform.runtimes.base import Cluster, JobState, JobUpdate
 
 logger = logging.getLogger(__name__)
 
@@ -16,6 +17,8 @@ METRICS_SECONDS = 0.2
 _MAX_WAITING_UPDATES = 100
 _ATTEMPTS = 3
 _RETRY_SECONDS = 1.0
+_LONGEST_RETRY_SECONDS = 4.0
+_SUCCESSES_AT_ONCE = 8
 
 
 class ClusterFollower:
@@ -25,18 +28,29 @@ class ClusterFollower:
         self._cluster = cluster
         self._recorder = recorder
         self._leadership = leadership
+        self._successes: dict[str, asyncio.Task[None]] = {}
+        self._turns = asyncio.Semaphore(_SUCCESSES_AT_ONCE)
 
     async def run(self) -> None:
         """Does not end."""
-        while True:
-            updates: asyncio.Queue[JobUpdate] = asyncio.Queue(_MAX_WAITING_UPDATES)
-            try:
-                async with asyncio.TaskGroup() as group:
-                    group.create_task(_pump(self._cluster, updates))
-                    group.create_task(self._record(updates))
-            except Exception:
-                logger.exception("Cluster %s cannot be followed; going on in %s s", self._cluster.name, _RETRY_SECONDS)
-                await asyncio.sleep(_RETRY_SECONDS)
+        try:
+            while True:
+                try:
+                    await self._follow()
+                except Exception:
+                    again = f"going on in {_RETRY_SECONDS:g} s"
+                    logger.exception("Cluster %s cannot be followed; %s", self._cluster.name, again)
+                    await asyncio.sleep(_RETRY_SECONDS)
+        finally:
+            for task in self._successes.values():
+                task.cancel()
+            await asyncio.gather(*self._successes.values(), return_exceptions=True)
+
+    async def _follow(self) -> None:
+        updates: asyncio.Queue[JobUpdate] = asyncio.Queue(_MAX_WAITING_UPDATES)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_pump(self._cluster, updates))
+            group.create_task(self._record(updates))
 
     async def _record(self, updates: asyncio.Queue[JobUpdate]) -> None:
         clock = asyncio.get_running_loop().time
@@ -60,7 +74,40 @@ class ClusterFollower:
                     await self._flush(metrics)
                 continue
             await self._flush(metrics)
-            await self._attempt(update)
+            if update.state is JobState.SUCCEEDED:
+                self._begin_success(update)
+            else:
+                await self._attempt(update)
+
+    def _begin_success(self, update: JobUpdate) -> None:
+        """Beside the other jobs' updates: results are taken over for as long as that takes."""
+        if update.job_id not in self._successes:
+            self._successes[update.job_id] = task = asyncio.create_task(self._succeed(update))
+            task.add_done_callback(lambda _: self._successes.pop(update.job_id, None))
+
+    async def _succeed(self, update: JobUpdate) -> None:
+        """What a job has made is not lost because the object store or the database is away."""
+        wait = _RETRY_SECONDS
+        told: str | None = None
+        while await self._leadership.decided():
+            try:
+                async with self._turns:
+                    await self._recorder.record(self._cluster, update)
+                return
+            except Exception as error:
+                why = error.message if isinstance(error, ApiError) else "the platform's log says why"
+                if why != told:
+                    logger.exception("The results of job %s cannot be taken over yet", update.job_id)
+                    told = why
+                    await self._delay(update.job_id, why)
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, _LONGEST_RETRY_SECONDS)
+
+    async def _delay(self, job_id: str, why: str) -> None:
+        try:
+            await self._recorder.delay(job_id, f"the results cannot be taken over yet, trying again: {why}")
+        except Exception:
+            logger.warning("That the results of job %s have to wait cannot be recorded", job_id, exc_info=True)
 
     async def _flush(self, metrics: dict[str, list[JobUpdate]]) -> None:
         for job_id, updates in metrics.items():

@@ -50,6 +50,14 @@ class JobRecorder:
         self._journal.keep_error(job_id, error)
         await self._record_state(JobUpdate(job_id=job_id, state=JobState.FAILED, reason=failure.message))
 
+    async def delay(self, job_id: str, reason: str) -> None:
+        """Say why a job does not get on, without moving it."""
+        async with self._database.write() as session:
+            row = await self._open(session, job_id)
+            if row is not None:
+                row.state_reason = reason
+                await self._journal.updated(session, row)
+
     async def _open(self, session: AsyncSession, job_id: str) -> JobRow | None:
         row = await find_job(session, job_id, lock=True)
         return None if row is None or JobState(row.state).final else row

@@ -2,12 +2,12 @@
 
 import asyncio
 import hashlib
+import io
 import logging
 import weakref
 from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from perijove_platform.database import Database
 from perijove_platform.errors import Conflict
@@ -101,16 +101,22 @@ class RunInputs:
             try:
                 status = await asyncio.to_thread(path.stat)
                 found = await self._digest(path, status.st_size, status.st_mtime_ns)
-                if not await self._is_stored(found):
-                    logger.info("Storing the base model %s for the clusters", path.name)
-                    stored = await self._objects.put(found.key, _read(path))
-                    if stored.sha256 != found.sha256:
-                        await self._objects.delete(found.key)
-                        raise Conflict("The base model's file changes. Create the job again.", code="input_missing")
-                return found
+                content = await asyncio.to_thread(path.open, "rb", buffering=0)
             except OSError as error:
                 message = f"The base model's file cannot be read ({error.strerror}). Pull or register the model again."
                 raise Conflict(message, code="input_missing") from error
+            with content:
+                await self._store(found, path.name, content)
+            return found
+
+    async def _store(self, found: Checksum, name: str, content: io.RawIOBase) -> None:
+        if await self._is_stored(found):
+            return
+        logger.info("Storing the base model %s for the clusters", name)
+        stored = await self._objects.put(found.key, _chunks(content))
+        if stored.sha256 != found.sha256:
+            await self._objects.delete(found.key)
+            raise Conflict("The base model's file changes. Create the job again.", code="input_missing")
 
     async def _digest(self, path: Path, size: int, modified_ns: int) -> Checksum:
         async with self._database.read() as session:
@@ -134,10 +140,6 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-async def _read(path: Path) -> AsyncIterator[Chunk]:
-    file: Any = await asyncio.to_thread(path.open, "rb", buffering=0)
-    try:
-        while chunk := await asyncio.to_thread(file.read, _READ_BYTES):
-            yield chunk
-    finally:
-        file.close()
+async def _chunks(content: io.RawIOBase) -> AsyncIterator[Chunk]:
+    while chunk := await asyncio.to_thread(content.read, _READ_BYTES):
+        yield chunk

@@ -38,6 +38,7 @@ _OF_NAMESPACES_THEMSELVES = frozenset({"status", "finalize"})
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 _UNPRINTABLE = re.compile(r"[^\x20-\x7e]")
+_PROJECT_NAMESPACE = re.compile(r"/(?:api/v1|apis/[^/]+/[^/]+)/(?:watch/)?namespaces/(perijove-[^/]+)")
 _UNSPECIFIC_VERBS = {"POST": "create", "PUT": "update", "PATCH": "patch", "GET": "get", "HEAD": "get"}
 
 
@@ -86,6 +87,12 @@ def verb_of(method: str, path: str, query: bytes) -> str:
     if method == "DELETE":
         return "delete" if named else "deletecollection"
     return _UNSPECIFIC_VERBS.get(method, method.lower())
+
+
+def project_namespace(path: str) -> str | None:
+    """The namespace of a project in which the object of a request lies, if it does in one."""
+    found = _PROJECT_NAMESPACE.match(path)
+    return None if found is None else found[1]
 
 
 def request_headers(headers: Iterable[tuple[bytes, bytes]], *, upgrade: bool) -> Headers:

@@ -12,9 +12,11 @@ from starlette.types import Receive, Scope, Send
 
 from perijove_platform.errors import ApiError
 from perijove_platform.rbac import Caller
+from perijove_platform.runtimes.kubernetes.manifests import namespace_name
 from perijove_platform.sessions.kubernetes import (
     Headers,
     answer_head,
+    project_namespace,
     request_headers,
     response_headers,
     status_object,
@@ -32,6 +34,7 @@ _NO_SESSION = (
     "The session token is missing, not valid or expired, or its API key was revoked. `perijove kube-token` gives one; "
     "kubectl asks by itself."
 )
+_NOT_YOURS = "There is no namespace '{}' for you. That of your project is '{}'."
 _STATUSES = {"cluster_unreachable": 503, "link_lost": 503, "too_many_streams": 503, "dial_failed": 502}
 
 
@@ -146,6 +149,8 @@ class _Exchange:
         upload = asyncio.create_task(self._upload(stream))
         try:
             status, headers = await self._head(stream, upload)
+            if status == 403:
+                self._hide_others(session)
             await self._remember(session, status)
             if status == 101 and self._upgrades:
                 await _stop(upload)
@@ -154,6 +159,12 @@ class _Exchange:
                 await self._answer(stream, status, headers)
         finally:
             await _stop(upload)
+
+    def _hide_others(self, session: Session) -> None:
+        """What Kubernetes keeps from a person in another project's namespace is, to them, not there."""
+        namespace, own = project_namespace(self._path), namespace_name(session.caller.project_id)
+        if namespace is not None and namespace != own:
+            raise _Failed(404, _NOT_YOURS.format(namespace, own))
 
     async def _head(self, stream: Stream, upload: "asyncio.Task[None]") -> tuple[int, Headers]:
         """The answer's status and headers, when the cluster has answered."""

@@ -9,15 +9,19 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from perijove_platform.batch_jobs.kind import BatchCommands
 from perijove_platform.batch_jobs.schemas import BatchJob, BatchJobCreate
 from perijove_platform.batch_jobs.service import BatchJobsService
+from perijove_platform.batch_jobs.store import BatchJobRow
 from perijove_platform.clusters.registry import ClusterRegistry
 from perijove_platform.database import Database
+from perijove_platform.errors import Unavailable
 from perijove_platform.events import EventBus
+from perijove_platform.jobs.kinds import Outcome
 from perijove_platform.jobs.lifecycle import JobLifecycle
 from perijove_platform.jobs.schemas import EventListParams
 from perijove_platform.rbac import SCOPES, Caller
-from perijove_platform.runtimes.base import JobState, JobUpdate
+from perijove_platform.runtimes.base import Cluster, JobState, JobUpdate
 from perijove_platform.settings import Settings
 from standin_cluster import StandinCluster
 
@@ -123,6 +127,33 @@ async def test_a_failure_keeps_the_clusters_code(settings: Settings) -> None:
         one.tell(job_id, JobState.FAILED, "stopped: maximum run time of 1 h", code="time_limit")
         failed = await one.until(job_id, lambda job: job.state.final)
         assert failed.error is not None and failed.error.code == "time_limit"
+
+
+async def test_results_that_have_to_wait_hold_up_no_other_job(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fake fault: the object store is away for the results of one job."""
+    collect, back = BatchCommands.collect, asyncio.Event()
+    waiting: list[str] = []
+
+    async def collect_later(self: BatchCommands, cluster: Cluster, row: BatchJobRow) -> Outcome:
+        if row.id in waiting and not back.is_set():
+            raise Unavailable("The object store does not answer.", code="object_store_unavailable")
+        return await collect(self, cluster, row)
+
+    monkeypatch.setattr(BatchCommands, "collect", collect_later)
+    async with replica(settings) as one:
+        slow, fast = await one.create(), await one.create()
+        waiting.append(slow)
+        for job_id in (slow, slow, fast):
+            one.tell(job_id, JobState.RUNNING)
+            one.tell(job_id, JobState.SUCCEEDED)
+        await one.reach(fast, JobState.SUCCEEDED)
+        why = "the results cannot be taken over yet, trying again: The object store does not answer."
+        await one.reach(slow, JobState.RUNNING, why)
+        back.set()
+        await one.reach(slow, JobState.SUCCEEDED)
+        assert (await one.said(slow))[-1] == "The job has successfully completed"
 
 
 async def test_a_job_that_ran_while_the_platform_was_away_is_not_queued_again(settings: Settings) -> None:

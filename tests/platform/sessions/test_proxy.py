@@ -190,6 +190,23 @@ async def test_a_cluster_of_others_does_not_exist_and_the_attempt_is_recorded(
     assert found[0]["path"] == "/api/v1/namespaces/x/pods/y/log"
 
 
+async def test_what_is_forbidden_in_another_projects_namespace_is_not_there(
+    tls_platform: RunningPlatform, registered: Registered, kube: httpx.AsyncClient
+) -> None:
+    path = "/api/v1/namespaces/perijove-{}/secrets/x"
+    other = await kube.get(path.format("proj-other"))
+    assert (other.status_code, other.json()["reason"]) == (404, "NotFound")
+    assert "That of your project is 'perijove-proj-local'" in other.json()["message"]
+    own = await kube.get(path.format("proj-local"))
+    assert (own.status_code, own.json()["message"]) == (403, "is forbidden")
+    assert (await kube.get("/api/v1/namespaces/default/secrets/x")).status_code == 403
+    query = {"cluster": registered.id, "status": 404}
+    (found,) = await eventually(
+        lambda: tls_platform.call("GET", "/v1/audit_records", params=query)["data"], what="the record"
+    )
+    assert found["path"] == path.format("proj-other")
+
+
 async def _upgraded(
     platform: RunningPlatform, registered: Registered, path: str, protocol: str, first: bytes = b""
 ) -> tuple[str, asyncio.StreamReader, asyncio.StreamWriter]:
