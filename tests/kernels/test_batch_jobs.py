@@ -44,12 +44,12 @@ def test_what_it_is_and_why_it_waits_is_listed() -> None:
     shell = InteractiveShell()
     shell.run_line_magic("load_ext", "perijove")
     holder = perijove.batch_job(["sleep", "600"], completions=2, wait=False)
-    waiting = perijove.batch_job(["echo", "<b>"], wait=False, priority=-1)
+    waiting = perijove.batch_job(["sh", "-c", "sleep 600", "<b>"], wait=False, priority=-1)
     try:
         while not waiting.job["queue_position"]:
             waiting.refresh()
         rows = {row["id"]: row for row in shell.run_line_magic("perijove", "jobs")}
-        assert rows[waiting.id]["what"] == "echo <b>"
+        assert rows[waiting.id]["what"] == "sh -c sleep 600 <b>"
         assert rows[waiting.id]["place"] == 1 and "waiting for" in rows[waiting.id]["reason"]
         assert rows[holder.id]["result"] == "0 of 2 done"
         assert "1st in the queue" in repr(waiting)

@@ -14,11 +14,11 @@ REQUIREMENTS = ROOT / "requirements"
 TRAINER = ROOT / "platform" / "perijove_platform" / "trainer"
 PRODUCT = [ROOT / "platform", ROOT / "kernels", ROOT / "server_extension"]
 CHECKOUT = [ROOT / "tests", ROOT / "benchmarks", ROOT / "tools"]
-SEARCHED = [ROOT / "tests" / name for name in ("plugins", "platform/inference", "cluster")] + [ROOT / "tools"]
+SEARCHED = [ROOT / "tests" / name for name in ("plugins", "platform/inference", "cluster", "chaos/cluster")]
+SEARCHED += [ROOT / "tools", ROOT / "benchmarks"]
 """Folders whose modules tests and tools import by their bare names."""
 NEVER_IMPORTED = {
     "aiosqlite": "SQLAlchemy's driver, named in a database's address",
-    "asyncpg": "the same",
     "ipykernel": "runs the notebooks",
     "jupyterlab": "shows the panels",
     "uvloop": "uvicorn takes it where it is there",

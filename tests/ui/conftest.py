@@ -61,8 +61,9 @@ def oldest_lab(
         yield running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """For a module: as long as Playwright runs, nothing else can run an event loop in the main thread."""
     with chromium() as instance:
         yield instance
 

@@ -49,7 +49,7 @@ def waiting(lab: Lab) -> Iterator[dict[str, Any]]:
 
 def test_a_job_is_made_by_the_form_and_followed_to_its_end(page: Page, lab: Lab, shoot: Shoot) -> None:
     file_id = upload(lab, "words.txt", "one\ntwo\n", "user_data")
-    page.locator("#perijove-jobs").get_by_role("button", name="New batch job").click()
+    page.locator('.lm-AccordionPanel-title:has-text("Jobs")').get_by_role("button", name="New batch job").click()
     form = shown(page, ".jp-PerijoveEdit")
     expect(form.get_by_label("Image")).to_have_count(0)
     form.get_by_label("Name", exact=True).fill("counts")
