@@ -20,6 +20,8 @@ from perijove_platform.settings import Settings
 
 pytest_plugins = ["cluster_plugin", "pytester"]
 START_SECONDS = 60
+# Tests know the ids of their platforms.
+os.environ.setdefault("PERIJOVE_LOCAL_ID", "local")
 
 
 @pytest.fixture(scope="session")

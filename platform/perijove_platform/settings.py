@@ -22,9 +22,10 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default_factory=default_data_dir)
     cache_dir: Path = Field(default_factory=cache_dir)
 
-    local_id: str = Field(default="local", pattern=r"^[a-z0-9]([-a-z0-9]{0,28}[a-z0-9])?$")
-    """Ends the ids of the platform's own organization, project and user (``proj-local``). Platforms that share a
-    cluster need different ones: a project's namespace is named after it."""
+    local_id: str | None = Field(default=None, pattern=r"^[a-z0-9]([-a-z0-9]{0,28}[a-z0-9])?$")
+    """Ends the ids of the platform's own organization, project and user (``proj-lab``). Drawn at random when the
+    database is made, since platforms that share a cluster need different ones: a project's namespace is named after
+    it."""
     database_url: SecretStr | None = None
     """``postgresql://user:password@host/name``; without it, SQLite in the data directory."""
     objects_url: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy.exc import IntegrityError
@@ -24,10 +25,12 @@ class BuiltInModels:
     """A small chat model and an embedding model, so that a fresh installation answers.
 
     Args:
-        owner: whose they are.
+        owner: says whose they are, once the users are known.
     """
 
-    def __init__(self, database: Database, states: EngineStates, cache_dir: Path, *, owner: Caller) -> None:
+    def __init__(
+        self, database: Database, states: EngineStates, cache_dir: Path, *, owner: Callable[[], Caller]
+    ) -> None:
         self._database = database
         self._states = states
         self._cache_dir = cache_dir
@@ -43,12 +46,12 @@ class BuiltInModels:
 
     async def _ensure_embedding_model(self) -> None:
         async with self._database.read() as session:
-            if await ModelStore(session, self._owner.project_id).find(EMBEDDING_NAME) is not None:
+            if await ModelStore(session, self._owner().project_id).find(EMBEDDING_NAME) is not None:
                 return
-        row = new_row(self._owner, EMBEDDING_NAME, Source(type="package", package="wordllama"), state="available")
+        row = new_row(self._owner(), EMBEDDING_NAME, Source(type="package", package="wordllama"), state="available")
         row.kind, row.in_process, row.built_in = "embedding", True, True
         async with self._database.write() as session:
-            row = await ModelStore(session, self._owner.project_id).add(row)
+            row = await ModelStore(session, self._owner().project_id).add(row)
             await self._states.publish(session, "created", row)
 
     async def _ensure_chat_model(self) -> None:
@@ -56,14 +59,14 @@ class BuiltInModels:
         path = await asyncio.to_thread(default_model.find, self._cache_dir)
         weights = await asyncio.to_thread(weights_of, path) if path is not None else None
         async with self._database.write() as session:
-            models = ModelStore(session, self._owner.project_id)
+            models = ModelStore(session, self._owner().project_id)
             row = await models.find(default_model.NAME)
             if row is not None and not row.built_in:
                 return
             change = "created" if row is None else "updated"
             if row is None:
                 source = Source(type="package", package=default_model.PACKAGE)
-                row = new_row(self._owner, default_model.NAME, source, state="pulling")
+                row = new_row(self._owner(), default_model.NAME, source, state="pulling")
                 row.built_in = True
                 row = await models.add(row)
             elif weights is not None and (row.path, row.state) == (str(weights.path), "available"):

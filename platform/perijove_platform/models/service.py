@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -49,11 +49,11 @@ class ModelsService:
     """Knows every model. Implements `inference.catalog.CatalogSource`.
 
     Args:
-        owner: whose the built-in models are.
+        owner: says whose the built-in models are, once the users are known.
     """
 
     def __init__(
-        self, database: Database, events: EventBus, serving: Serving, settings: Settings, *, owner: Caller
+        self, database: Database, events: EventBus, serving: Serving, settings: Settings, *, owner: Callable[[], Caller]
     ) -> None:
         self._database = database
         self._serving = serving

@@ -9,8 +9,6 @@ import time
 from collections import OrderedDict
 from pathlib import Path
 
-from sqlalchemy.exc import IntegrityError
-
 from perijove_platform.database import Database, now
 from perijove_platform.errors import BadRequest, Conflict, NotFound
 from perijove_platform.events import EventBus
@@ -25,6 +23,7 @@ from perijove_platform.users.store import (
     ensure_local,
     has_key,
     has_project,
+    local_id_of,
     owner_of_key,
 )
 
@@ -38,42 +37,38 @@ class UsersService:
 
     Args:
         key_file: where the laptop's own key lies, readable by this user only.
-        local_id: ends the ids of the laptop's organization, project and user.
+        local_id: ends the ids of the laptop's organization, project and user; those that the database has, or random
+            ones, when left out.
     """
 
-    def __init__(self, database: Database, events: EventBus, *, key_file: Path, local_id: str = "local") -> None:
+    def __init__(self, database: Database, events: EventBus, *, key_file: Path, local_id: str | None = None) -> None:
         self._database = database
         self._events = events
         self._key_file = key_file
-        self._organization_id = f"org-{local_id}"
-        self._project_id = f"proj-{local_id}"
-        self._user_id = f"user-{local_id}"
+        self._local_id = local_id
         self._cache: OrderedDict[str, tuple[float, Caller]] = OrderedDict()
 
     async def start(self) -> None:
         """Make the laptop's user and key where they are missing; a key file that was kept is honoured again."""
         secret = await asyncio.to_thread(_read_or_create_key, self._key_file)
-        try:
-            await self._ensure_local(secret)
-        except IntegrityError:  # another replica that starts at the same time was quicker
-            await self._ensure_local(secret)
-
-    async def _ensure_local(self, secret: str) -> None:
         async with self._database.write() as session:
+            found = await local_id_of(session)
+            self._local_id = self._local_id or found or secrets.token_hex(4)
+            local = self.local_caller()
             await ensure_local(
                 session,
-                organization_id=self._organization_id,
-                project_id=self._project_id,
-                user_id=self._user_id,
-                name=_user_name(),
+                organization_id=local.organization_id,
+                project_id=local.project_id,
+                user_id=local.user_id,
+                name=local.user_name,
             )
             known = await owner_of_key(session, hash_of_key(secret))
             if known is not None:
                 known[0].scopes = sorted(SCOPES)  # a newer platform has more of them
             else:
-                await ApiKeyStore(session, self._project_id).add(
-                    organization_id=self._organization_id,
-                    created_by=self._user_id,
+                await ApiKeyStore(session, local.project_id).add(
+                    organization_id=local.organization_id,
+                    created_by=local.user_id,
                     name="This machine",
                     secret_hash=hash_of_key(secret),
                     hint=_hint(secret),
@@ -84,10 +79,10 @@ class UsersService:
         """Forget every key that was looked up."""
         self._cache.clear()
 
-    @property
     def local_caller(self) -> Caller:
-        """The laptop's user, for what the platform does by itself."""
-        return Caller(self._user_id, _user_name(), self._organization_id, self._project_id, SCOPES, "")
+        """The laptop's user, for what the platform does by itself; known once this has started."""
+        ending = self._local_id
+        return Caller(f"user-{ending}", _user_name(), f"org-{ending}", f"proj-{ending}", SCOPES, "")
 
     async def authenticate(self, token: str) -> Caller | None:
         """See `rbac.Authenticator`. Answers are kept for `CACHE_SECONDS`, refusals are not."""

@@ -8,6 +8,10 @@ from perijove_platform.database import Base, Owned, now
 from perijove_platform.ids import new_id
 from perijove_platform.pagination import ListParams, paginate
 
+LOCAL = "Local"
+"""The name of a laptop's organization."""
+_LOCAL_LOCK = 7_264_109
+
 
 class OrganizationRow(Base):
     __tablename__ = "organizations"
@@ -56,12 +60,25 @@ async def owner_of_key(session: AsyncSession, secret_hash: str) -> tuple[ApiKeyR
     return (row[0], row[1]) if row else None
 
 
+async def local_id_of(session: AsyncSession) -> str | None:
+    """What ends the ids of the laptop's organization, project and user, once they have been made.
+
+    On PostgreSQL, replicas that start at the same time ask one after the other: the later ones find what the first one
+    has made.
+    """
+    if session.bind is not None and session.bind.dialect.name == "postgresql":
+        await session.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCAL_LOCK)))
+    oldest = sa.select(OrganizationRow.id).where(OrganizationRow.name == LOCAL).order_by(OrganizationRow.created_at)
+    found = await session.scalar(oldest.limit(1))
+    return found.removeprefix("org-") if found is not None else None
+
+
 async def ensure_local(
     session: AsyncSession, *, organization_id: str, project_id: str, user_id: str, name: str
 ) -> None:
     """The one organization, project and user of a laptop, made when missing."""
     if await session.get(OrganizationRow, organization_id) is None:
-        session.add(OrganizationRow(id=organization_id, name="Local"))
+        session.add(OrganizationRow(id=organization_id, name=LOCAL))
         await session.flush()
     if await session.get(ProjectRow, project_id) is None:
         session.add(ProjectRow(id=project_id, organization_id=organization_id, name="Default"))

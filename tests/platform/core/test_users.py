@@ -1,10 +1,14 @@
 """Keys and callers, over HTTP on both databases."""
 
+import asyncio
 import stat
+from pathlib import Path
 
 import httpx
 from fastapi import FastAPI
 from perijove_platform.app import create_app
+from perijove_platform.database import Database
+from perijove_platform.events import EventBus
 from perijove_platform.settings import Settings
 from perijove_platform.users.service import UsersService
 
@@ -17,6 +21,22 @@ async def test_the_local_key_is_private_and_kept(app: FastAPI, settings: Setting
         assert settings.api_key_file.read_text() == key
         users: UsersService = again.state.users
         assert await users.authenticate(key.strip()) is not None
+
+
+async def test_platforms_have_ids_of_their_own_and_replicas_the_same(settings: Settings, tmp_path: Path) -> None:
+    databases = [Database(settings.sql_url) for _ in range(3)] + [Database(f"sqlite+aiosqlite:///{tmp_path}/b.db")]
+    for database in databases[2:]:
+        await database.migrate()
+    replicas = [
+        UsersService(database, EventBus(database, keep=100), key_file=tmp_path / f"key-{number}")
+        for number, database in enumerate(databases)
+    ]
+    await asyncio.gather(*(replica.start() for replica in replicas))
+    first, second, third, other = (replica.local_caller().project_id for replica in replicas)
+    assert first == second == third != other
+    assert len(other.removeprefix("proj-")) == 8
+    for database in databases:
+        await database.close()
 
 
 async def test_a_new_key_works_until_it_is_revoked(client: httpx.AsyncClient) -> None:

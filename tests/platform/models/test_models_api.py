@@ -123,7 +123,7 @@ async def test_aliases(platform: Any, tiny_gguf: Callable[..., Path], tmp_path: 
 
 
 async def test_adapter(platform: Any, smollm2: Path, lora_adapter: Path) -> None:
-    caller = platform.users.local_caller
+    caller = platform.users.local_caller()
     await register(platform, smollm2, "base")
     arguments = {"name": "ft:base:mine:1", "base_model": "base", "adapter_path": lora_adapter, "job_id": "ftjob-1"}
     tuned = await platform.service.register_adapter(caller, **arguments)
