@@ -9,7 +9,7 @@ from perijove_platform.runner.errors import GaveUp
 AWAY_SECONDS = 3600.0
 """How long a platform or an object store may be away before the pod makes room."""
 _FIRST_SECONDS = 0.5
-_LONGEST_SECONDS = 15.0
+_LONGEST_SECONDS = 5.0
 
 
 class Patience:

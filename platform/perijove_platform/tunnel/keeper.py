@@ -33,7 +33,7 @@ class Pace:
     """
 
     first: float = 0.2
-    failing: float = 30.0
+    failing: float = 8.0
     refused: float = 30.0
     missing: float = 15.0
     settled: float = 300.0

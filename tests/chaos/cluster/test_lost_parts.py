@@ -133,6 +133,7 @@ def test_the_object_store_goes_away_in_the_middle_of_an_upload(world: World) -> 
     world.truth.check()
     # Its pod tries again within some seconds.
     world.reach(other, "succeeded", seconds=30)
+    until("all checkpoints are stored", lambda: "checkpoint of step 6 stored" in world.log(job), seconds=30)
     world.evict(world.pod(job))
     world.reach(job, "succeeded")
     world.truth.check()

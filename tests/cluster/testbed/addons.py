@@ -39,6 +39,14 @@ def wait_ready() -> None:
     flavor = {"apiVersion": "kueue.x-k8s.io/v1beta2", "kind": "ResourceFlavor", "metadata": {"name": "probe"}}
     probe = yaml.safe_dump(flavor)
     wait_for("Kueue's webhooks answer", lambda: _accepted(probe), seconds=READY_SECONDS)
+    # One that was killed holds its lease on for some seconds, in which nobody makes Workloads.
+    wait_for("Kueue leads", _leads, seconds=READY_SECONDS)
+
+
+def _leads() -> bool:
+    pods = {item["metadata"]["name"] for item in get("pods", "-n", "kueue-system")["items"]}
+    leases = get("leases", "-n", "kueue-system")["items"]
+    return any(str(lease["spec"].get("holderIdentity")).partition("_")[0] in pods for lease in leases)
 
 
 def _available(name: str) -> bool:

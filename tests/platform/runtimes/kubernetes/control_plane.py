@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import json
 import os
 import socket
 import subprocess
@@ -216,18 +217,30 @@ class Kubelet:
 
     async def pod_of(self, job_id: str) -> Object:
         """The newest pod of a job, once there is one that has not ended."""
-        async with asyncio.timeout(30):
-            while True:
-                found = [
-                    pod
-                    async for page in self.client.list(PODS, labels=f"perijove.dev/job={job_id}")
-                    for pod in page.items
-                    if get(pod, "status", "phase") not in ("Succeeded", "Failed")
-                    and get(pod, "metadata", "deletionTimestamp") is None
-                ]
-                if found:
-                    return found[-1]
-                await asyncio.sleep(0.05)
+        try:
+            async with asyncio.timeout(60):
+                while True:
+                    found = [
+                        pod
+                        for pod in await self._labelled(PODS, job_id)
+                        if get(pod, "status", "phase") not in ("Succeeded", "Failed")
+                        and get(pod, "metadata", "deletionTimestamp") is None
+                    ]
+                    if found:
+                        return found[-1]
+                    await asyncio.sleep(0.05)
+        except TimeoutError:
+            there = [await self._labelled(JOBS, job_id), [item async for item in self._workloads()]]
+            raise AssertionError(f"{job_id} has no pod: {json.dumps(there, indent=1)}") from None
+
+    async def _labelled(self, type: ResourceType, job_id: str) -> list[Object]:
+        listed = self.client.list(type, labels=f"perijove.dev/job={job_id}")
+        return [item async for page in listed for item in page.items]
+
+    async def _workloads(self) -> AsyncIterator[Object]:
+        async for page in self.client.list(WORKLOADS):
+            for item in page.items:
+                yield {"name": name_of(item), "status": item.get("status")}
 
     async def say(self, pod: Object, phase: str, state: Mapping[str, Any], **status: Any) -> None:
         """Write a pod's status, its one container in `state`."""
