@@ -1,6 +1,7 @@
 """The platform, the API server, Kueue and the object store go away while jobs wait, run and end, and come back."""
 
 import os
+import re
 import time
 
 import pytest
@@ -84,7 +85,8 @@ def test_the_api_server_is_away(world: World) -> None:
         kubectl.kubectl("delete", "pods", "--all", "-n", "kueue-system", "--grace-period=0", "--force")
     addons.wait_ready()
     world.truth.check()
-    world.reach(ends, "succeeded", seconds=10)
+    # Kubernetes' own controllers come back at their own pace, later after a longer time.
+    world.reach(ends, "succeeded", seconds=60)
     world.go(runs, 6)
     for job in (runs, born):
         world.reach(job, "succeeded")
@@ -137,7 +139,8 @@ def test_the_object_store_goes_away_in_the_middle_of_an_upload(world: World) -> 
     world.evict(world.pod(job))
     world.reach(job, "succeeded")
     world.truth.check()
-    assert "log of a run from step 6" in world.log(job)
+    # Of step 7 when the pod was asked to stop in time to write one more.
+    assert re.search("log of a run from step [67]", world.log(job))
 
 
 def _half_stored(world: World, job: str) -> bool:
