@@ -25,7 +25,7 @@ module.exports = {
     minimizer: [
       new rspack.SwcJsMinimizerRspackPlugin({
         minimizerOptions: {
-          compress: { ecma: 2020, passes: 4, unsafe_arrows: true },
+          compress: { ecma: 2022, passes: 4, unsafe_arrows: true },
           format: { comments: false }
         }
       })

@@ -1,2 +1,5 @@
-import './core.css';
-import './sidebar.css';
+import core from './core.raw.css';
+import { insertStyles } from './insert.js';
+import sidebar from './sidebar.raw.css';
+
+insertStyles(core, sidebar);
