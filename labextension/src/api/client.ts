@@ -15,11 +15,13 @@ const API = 'perijove/api';
 
 /** Speaks to the platform through Jupyter, with Jupyter's own identity. */
 export class PerijoveClient implements IPerijoveClient {
-  constructor(
-    private readonly _settings: ServerConnection.ISettings,
-    private readonly _trans: TranslationBundle
-  ) {
-    this.status = new PlatformStatus((path, method) => this._jupyter(path, method), _trans);
+  readonly #settings: ServerConnection.ISettings;
+  private readonly _trans: TranslationBundle;
+
+  constructor(settings: ServerConnection.ISettings, trans: TranslationBundle) {
+    this.#settings = settings;
+    this._trans = trans;
+    this.status = new PlatformStatus((path, method) => this.#jupyter(path, method), trans);
     this.events = new EventStream(this, this.status);
     this.uploads = new Uploads(this);
   }
@@ -29,11 +31,11 @@ export class PerijoveClient implements IPerijoveClient {
   readonly uploads: Uploads;
 
   url(path: string, query?: Query): string {
-    return URLExt.join(this._settings.baseUrl, API, path) + encodeQuery(query);
+    return URLExt.join(this.#settings.baseUrl, API, path) + encodeQuery(query);
   }
 
   async raw(path: string, request: IRequest = {}): Promise<Response> {
-    const response = await this._send(this.url(path, request.query), request);
+    const response = await this.#send(this.url(path, request.query), request);
     if (!response.ok) {
       throw await ApiError.from(response);
     }
@@ -77,7 +79,7 @@ export class PerijoveClient implements IPerijoveClient {
     }
   }
 
-  private async _send(url: string, request: IRequest): Promise<Response> {
+  async #send(url: string, request: IRequest): Promise<Response> {
     const headers: Record<string, string> = { ...request.headers };
     let body = request.body;
     if (request.json !== undefined) {
@@ -89,7 +91,7 @@ export class PerijoveClient implements IPerijoveClient {
       return await ServerConnection.makeRequest(
         url,
         { method, headers, body, signal: request.signal, cache: 'no-cache' },
-        this._settings
+        this.#settings
       );
     } catch (error) {
       if (request.signal?.aborted || isAbort(error)) {
@@ -104,8 +106,8 @@ export class PerijoveClient implements IPerijoveClient {
     }
   }
 
-  private async _jupyter(path: string, method: string): Promise<Response> {
-    return this._send(URLExt.join(this._settings.baseUrl, 'perijove', path), { method });
+  async #jupyter(path: string, method: string): Promise<Response> {
+    return this.#send(URLExt.join(this.#settings.baseUrl, 'perijove', path), { method });
   }
 }
 

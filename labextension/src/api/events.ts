@@ -19,55 +19,58 @@ export function eventObject(type: string): string {
 
 /** The one stream of `GET /v1/events` that this Lab holds. */
 export class EventStream implements IEventStream {
-  constructor(
-    private readonly _client: Pick<IPerijoveClient, 'stream'>,
-    private readonly _status: IStatusSource
-  ) {}
+  readonly #client: Pick<IPerijoveClient, 'stream'>;
+  readonly #status: IStatusSource;
+
+  constructor(client: Pick<IPerijoveClient, 'stream'>, status: IStatusSource) {
+    this.#client = client;
+    this.#status = status;
+  }
 
   changes<T = unknown>(object: string): ISignal<this, IPlatformEvent<T>> {
-    let signal = this._signals.get(object);
+    let signal = this.#signals.get(object);
     if (!signal) {
       signal = new Signal<this, IPlatformEvent>(this);
-      this._signals.set(object, signal);
+      this.#signals.set(object, signal);
     }
-    if (!this._running) {
-      this._running = true;
-      void this._run();
+    if (!this.#running) {
+      this.#running = true;
+      void this.#run();
     }
     return signal as Signal<this, IPlatformEvent<T>>;
   }
 
   get reset(): ISignal<this, void> {
-    return this._reset;
+    return this.#reset;
   }
 
-  private async _run(): Promise<void> {
+  async #run(): Promise<void> {
     let wait = FIRST_WAIT;
     for (;;) {
-      await this._status.whenReady();
+      await this.#status.whenReady();
       try {
-        const headers = this._lastId === '' ? undefined : { 'Last-Event-ID': this._lastId };
-        for await (const event of this._client.stream('/v1/events', { headers })) {
+        const headers = this.#lastId === '' ? undefined : { 'Last-Event-ID': this.#lastId };
+        for await (const event of this.#client.stream('/v1/events', { headers })) {
           wait = FIRST_WAIT;
-          this._receive(event);
+          this.#receive(event);
         }
       } catch {
         // Whatever cut the stream, the status says below whether the platform is still there.
       }
       await new Promise(resolve => setTimeout(resolve, wait * (0.75 + Math.random() / 2)));
       wait = Math.min(wait * 2, LONGEST_WAIT);
-      await this._status.refresh();
+      await this.#status.refresh();
     }
   }
 
-  private _receive(received: IServerEvent): void {
-    const first = this._lastId === '';
+  #receive(received: IServerEvent): void {
+    const first = this.#lastId === '';
     // A smaller id is another data directory: what is shown belongs to the old one.
-    const other = Number(received.id) < Number(this._lastId);
-    this._lastId = received.id;
+    const other = Number(received.id) < Number(this.#lastId);
+    this.#lastId = received.id;
     if (first || other || received.event === 'reset') {
       // Also at the first: what was read before the stream stood may have changed meanwhile.
-      this._reset.emit();
+      this.#reset.emit();
     }
     if (received.event === 'reset') {
       return;
@@ -76,11 +79,11 @@ export class EventStream implements IEventStream {
       return;
     }
     const event: IPlatformEvent = JSON.parse(received.data);
-    this._signals.get(eventObject(event.type))?.emit(event);
+    this.#signals.get(eventObject(event.type))?.emit(event);
   }
 
-  private readonly _signals = new Map<string, Signal<this, IPlatformEvent>>();
-  private readonly _reset = new Signal<this, void>(this);
-  private _running = false;
-  private _lastId = '';
+  readonly #signals = new Map<string, Signal<this, IPlatformEvent>>();
+  readonly #reset = new Signal<this, void>(this);
+  #running = false;
+  #lastId = '';
 }

@@ -15,71 +15,74 @@ const LONGEST_WAIT = 30_000;
 
 /** Follows the platform: asks until it is ready, and then only when somebody has reason to doubt it. */
 export class PlatformStatus implements IStatusSource {
-  constructor(
-    private readonly _send: (path: string, method: string) => Promise<Response>,
-    private readonly _trans: TranslationBundle
-  ) {}
+  readonly #send: (path: string, method: string) => Promise<Response>;
+  private readonly _trans: TranslationBundle;
+
+  constructor(send: (path: string, method: string) => Promise<Response>, trans: TranslationBundle) {
+    this.#send = send;
+    this._trans = trans;
+  }
 
   get current(): IPlatformStatus | null {
-    return this._current;
+    return this.#current;
   }
 
   get changed(): ISignal<this, IPlatformStatus> {
-    return this._changed;
+    return this.#changed;
   }
 
   refresh(): Promise<IPlatformStatus> {
-    this._asking ??= this._ask().finally(() => {
-      this._asking = null;
+    this.#asking ??= this.#ask().finally(() => {
+      this.#asking = null;
     });
-    return this._asking;
+    return this.#asking;
   }
 
   async restart(): Promise<void> {
-    const response = await this._send('restart', 'POST');
+    const response = await this.#send('restart', 'POST');
     if (!response.ok) {
       throw await ApiError.from(response);
     }
-    this._wait = FIRST_WAIT;
+    this.#wait = FIRST_WAIT;
     await this.refresh();
   }
 
   async whenReady(): Promise<void> {
-    if (this._current?.state === 'ready') {
+    if (this.#current?.state === 'ready') {
       return;
     }
     void this.refresh();
-    await this._ready.promise;
+    await this.#ready.promise;
   }
 
-  private async _ask(): Promise<IPlatformStatus> {
-    window.clearTimeout(this._timer);
-    const status = await this._read();
-    const before = this._current;
-    this._current = status;
+  async #ask(): Promise<IPlatformStatus> {
+    window.clearTimeout(this.#timer);
+    const status = await this.#read();
+    const before = this.#current;
+    this.#current = status;
     if (status.state === 'ready') {
-      this._wait = FIRST_WAIT;
-      this._ready.resolve();
+      this.#wait = FIRST_WAIT;
+      this.#ready.resolve();
     } else {
       if (before?.state === 'ready') {
-        this._ready = new PromiseDelegate<void>();
+        this.#ready = new PromiseDelegate<void>();
       }
       const starting = status.state === 'starting';
-      this._timer = window.setTimeout(
+      this.#timer = window.setTimeout(
         () => void this.refresh(),
-        starting ? STARTING_WAIT : this._wait
+        starting ? STARTING_WAIT : this.#wait
       );
-      this._wait = starting ? FIRST_WAIT : Math.min(this._wait * 2, LONGEST_WAIT);
+      this.#wait = starting ? FIRST_WAIT : Math.min(this.#wait * 2, LONGEST_WAIT);
     }
     if (JSON.stringify(before) !== JSON.stringify(status)) {
-      this._changed.emit(status);
+      this.#changed.emit(status);
     }
     return status;
   }
 
-  private async _read(): Promise<IPlatformStatus> {
+  async #read(): Promise<IPlatformStatus> {
     try {
-      const response = await this._send('status', 'GET');
+      const response = await this.#send('status', 'GET');
       if (!response.ok) {
         throw await ApiError.from(response);
       }
@@ -103,10 +106,10 @@ export class PlatformStatus implements IStatusSource {
     }
   }
 
-  private _current: IPlatformStatus | null = null;
-  private readonly _changed = new Signal<this, IPlatformStatus>(this);
-  private _asking: Promise<IPlatformStatus> | null = null;
-  private _ready = new PromiseDelegate<void>();
-  private _timer = 0;
-  private _wait = FIRST_WAIT;
+  #current: IPlatformStatus | null = null;
+  readonly #changed = new Signal<this, IPlatformStatus>(this);
+  #asking: Promise<IPlatformStatus> | null = null;
+  #ready = new PromiseDelegate<void>();
+  #timer = 0;
+  #wait = FIRST_WAIT;
 }

@@ -26,45 +26,45 @@ export function Markdown(props: { source: string; rendermime: IRenderMimeRegistr
 
 /** Renders the newest text; what comes while it is busy is shown afterwards, once. */
 class LiveMarkdown {
-  constructor(
-    private readonly _renderer: ReturnType<IRenderMimeRegistry['createRenderer']>,
-    host: HTMLElement
-  ) {
+  readonly #renderer: ReturnType<IRenderMimeRegistry['createRenderer']>;
+
+  constructor(renderer: ReturnType<IRenderMimeRegistry['createRenderer']>, host: HTMLElement) {
+    this.#renderer = renderer;
     if (host.isConnected) {
-      Widget.attach(_renderer, host);
+      Widget.attach(renderer, host);
     } else {
-      host.appendChild(_renderer.node);
+      host.appendChild(renderer.node);
     }
   }
 
   show(source: string): void {
-    this._wanted = source;
-    if (!this._running) {
-      void this._run();
+    this.#wanted = source;
+    if (!this.#running) {
+      void this.#run();
     }
   }
 
   dispose(): void {
-    this._disposed = true;
-    this._renderer.dispose();
+    this.#disposed = true;
+    this.#renderer.dispose();
   }
 
-  private async _run(): Promise<void> {
-    this._running = true;
-    while (!this._disposed && this._shown !== this._wanted) {
-      const source = this._wanted;
+  async #run(): Promise<void> {
+    this.#running = true;
+    while (!this.#disposed && this.#shown !== this.#wanted) {
+      const source = this.#wanted;
       const model = new MimeModel({ data: { [MIME]: source }, trusted: false });
-      await this._renderer.renderModel(model).catch(() => {
-        this._renderer.node.textContent = source;
+      await this.#renderer.renderModel(model).catch(() => {
+        this.#renderer.node.textContent = source;
       });
-      this._shown = source;
+      this.#shown = source;
       await new Promise(resolve => setTimeout(resolve, INTERVAL));
     }
-    this._running = false;
+    this.#running = false;
   }
 
-  private _disposed = false;
-  private _running = false;
-  private _shown = '';
-  private _wanted = '';
+  #disposed = false;
+  #running = false;
+  #shown = '';
+  #wanted = '';
 }

@@ -27,110 +27,114 @@ export interface IChatState {
  * A conversation with a model: at most one answer is under way at a time.
  */
 export class ChatSession {
-  constructor(private readonly _stream: AnswerStream) {}
+  readonly #stream: AnswerStream;
+
+  constructor(stream: AnswerStream) {
+    this.#stream = stream;
+  }
 
   /** Emitted after every change of anything below. */
   get changed(): ISignal<this, void> {
-    return this._changed;
+    return this.#changed;
   }
 
   get messages(): readonly IMessage[] {
-    return this._messages;
+    return this.#messages;
   }
 
   /** An answer is waited for or is coming in. */
   get busy(): boolean {
-    return this._abort !== null;
+    return this.#abort !== null;
   }
 
   get model(): string {
-    return this._model;
+    return this.#model;
   }
   set model(value: string) {
-    this._model = value;
-    this._changed.emit();
+    this.#model = value;
+    this.#changed.emit();
   }
 
   get parameters(): IChatParameters {
-    return this._parameters;
+    return this.#parameters;
   }
   set parameters(value: IChatParameters) {
-    this._parameters = value;
-    this._changed.emit();
+    this.#parameters = value;
+    this.#changed.emit();
   }
 
   get vectorStoreIds(): readonly string[] {
-    return this._vectorStoreIds;
+    return this.#vectorStoreIds;
   }
   set vectorStoreIds(value: readonly string[]) {
-    this._vectorStoreIds = value;
-    this._changed.emit();
+    this.#vectorStoreIds = value;
+    this.#changed.emit();
   }
 
   /** What to keep for a reload, bounded in size. */
   get state(): IChatState {
     return {
-      model: this._model,
-      parameters: this._parameters,
-      vectorStoreIds: this._vectorStoreIds,
-      messages: forReload(this._messages)
+      model: this.#model,
+      parameters: this.#parameters,
+      vectorStoreIds: this.#vectorStoreIds,
+      messages: forReload(this.#messages)
     };
   }
 
   /** Take up a conversation that was kept. */
   restore(state: IChatState): void {
     this.stop();
-    this._model = state.model;
-    this._parameters = { ...DEFAULT_PARAMETERS, ...state.parameters };
-    this._vectorStoreIds = state.vectorStoreIds;
-    this._messages = state.messages;
-    this._nextId = 1 + Math.max(0, ...state.messages.map(one => one.id));
-    this._changed.emit();
+    this.#model = state.model;
+    this.#parameters = { ...DEFAULT_PARAMETERS, ...state.parameters };
+    this.#vectorStoreIds = state.vectorStoreIds;
+    this.#messages = state.messages;
+    this.#nextId = 1 + Math.max(0, ...state.messages.map(one => one.id));
+    this.#changed.emit();
   }
 
   /** Ask; resolves when the answer has ended, in whatever way. */
   async send(text: string): Promise<void> {
-    if (this.busy || text.trim() === '' || this._model === '') {
+    if (this.busy || text.trim() === '' || this.#model === '') {
       return;
     }
-    this._messages = [
-      ...this._messages,
-      { id: this._nextId++, role: 'user', content: text, state: 'complete' }
+    this.#messages = [
+      ...this.#messages,
+      { id: this.#nextId++, role: 'user', content: text, state: 'complete' }
     ];
-    await this._answer();
+    await this.#answer();
   }
 
   /** Answer the last question before this message again, from there on. */
   async regenerate(id: number): Promise<void> {
-    const at = this._messages.findIndex(message => message.id === id);
+    const at = this.#messages.findIndex(message => message.id === id);
     if (this.busy || at < 0) {
       return;
     }
-    const isAnswer = this._messages[at].role === 'assistant';
-    this._messages = this._messages.slice(0, isAnswer ? at : at + 1);
-    await this._answer();
+    const isAnswer = this.#messages[at].role === 'assistant';
+    this.#messages = this.#messages.slice(0, isAnswer ? at : at + 1);
+    await this.#answer();
   }
 
   /** Put a question differently; what followed it is dropped. */
   async edit(id: number, text: string): Promise<void> {
-    const at = this._messages.findIndex(message => message.id === id);
+    const at = this.#messages.findIndex(message => message.id === id);
     if (this.busy || at < 0 || text.trim() === '') {
       return;
     }
-    this._messages = this._messages.slice(0, at);
+    this.#messages = this.#messages.slice(0, at);
     await this.send(text);
   }
 
   /** Abort the request that is under way; what has arrived stays. */
   stop(): void {
-    this._abort?.abort();
+    this.#abort?.abort();
   }
 
   /** Forget the conversation, not the settings. */
   clear(): void {
     this.stop();
-    this._messages = [];
-    this._changed.emit();
+    this.#messages = [];
+    this.#changed.emit();
   }
 
   dispose(): void {
@@ -138,27 +142,27 @@ export class ChatSession {
     Signal.clearData(this);
   }
 
-  private async _answer(): Promise<void> {
+  async #answer(): Promise<void> {
     const abort = new AbortController();
     const started = performance.now();
     const elapsed = () => performance.now() - started;
-    const request = toRequest(this._model, this._messages, this._parameters, this._vectorStoreIds);
+    const request = toRequest(this.#model, this.#messages, this.#parameters, this.#vectorStoreIds);
     let answer: IMessage = {
-      id: this._nextId++,
+      id: this.#nextId++,
       role: 'assistant',
       content: '',
       state: 'waiting',
-      model: this._model
+      model: this.#model
     };
-    this._abort = abort;
-    this._put(answer);
+    this.#abort = abort;
+    this.#put(answer);
     try {
-      for await (const event of this._stream(request, abort.signal)) {
+      for await (const event of this.#stream(request, abort.signal)) {
         if (abort.signal.aborted) {
           break;
         }
         answer = applyEvent(answer, event, elapsed());
-        this._put(answer);
+        this.#put(answer);
       }
       answer = finishAnswer(answer, abort.signal.aborted ? 'stopped' : 'complete', elapsed());
     } catch (error) {
@@ -166,31 +170,31 @@ export class ChatSession {
         ? finishAnswer(answer, 'stopped', elapsed())
         : finishAnswer(answer, 'failed', elapsed(), messageOf(error));
     } finally {
-      if (this._abort === abort) {
-        this._abort = null;
+      if (this.#abort === abort) {
+        this.#abort = null;
       }
-      this._put(answer);
+      this.#put(answer);
     }
   }
 
   /** Replace the answer, unless it was cleared away meanwhile. */
-  private _put(answer: IMessage): void {
-    const at = this._messages.findIndex(message => message.id === answer.id);
+  #put(answer: IMessage): void {
+    const at = this.#messages.findIndex(message => message.id === answer.id);
     if (at >= 0) {
-      this._messages = this._messages.map(message => (message.id === answer.id ? answer : message));
+      this.#messages = this.#messages.map(message => (message.id === answer.id ? answer : message));
     } else if (answer.state === 'waiting') {
-      this._messages = [...this._messages, answer];
+      this.#messages = [...this.#messages, answer];
     }
-    this._changed.emit();
+    this.#changed.emit();
   }
 
-  private _abort: AbortController | null = null;
-  private _changed = new Signal<this, void>(this);
-  private _messages: readonly IMessage[] = [];
-  private _model = '';
-  private _nextId = 1;
-  private _parameters: IChatParameters = DEFAULT_PARAMETERS;
-  private _vectorStoreIds: readonly string[] = [];
+  #abort: AbortController | null = null;
+  #changed = new Signal<this, void>(this);
+  #messages: readonly IMessage[] = [];
+  #model = '';
+  #nextId = 1;
+  #parameters: IChatParameters = DEFAULT_PARAMETERS;
+  #vectorStoreIds: readonly string[] = [];
 }
 
 function messageOf(error: unknown): string {

@@ -10,26 +10,30 @@ const MAX_KEPT = 20;
 
 /** Keeps conversations over a reload, within bounds. */
 export class ChatStorage {
-  constructor(private readonly _state: IStateDB | null) {}
+  readonly #state: IStateDB | null;
+
+  constructor(state: IStateDB | null) {
+    this.#state = state;
+  }
 
   async load(id: string): Promise<IChatState | null> {
-    const kept = (await this._state?.fetch(key(id))) as IKept | undefined;
+    const kept = (await this.#state?.fetch(key(id))) as IKept | undefined;
     return kept?.chat ?? null;
   }
 
   async save(id: string, chat: IChatState): Promise<void> {
     const kept: IKept = { at: Date.now(), chat };
-    await this._state?.save(key(id), kept as unknown as ReadonlyPartialJSONValue);
+    await this.#state?.save(key(id), kept as unknown as ReadonlyPartialJSONValue);
   }
 
   /** Forget the oldest conversations beyond the bound. */
   async prune(): Promise<void> {
-    const { ids, values } = (await this._state?.list(NAMESPACE)) ?? { ids: [], values: [] };
+    const { ids, values } = (await this.#state?.list(NAMESPACE)) ?? { ids: [], values: [] };
     const aged = ids
       .map((id, index) => ({ id, at: (values[index] as unknown as IKept | undefined)?.at ?? 0 }))
       .sort((a, b) => b.at - a.at);
     for (const { id } of aged.slice(MAX_KEPT)) {
-      await this._state?.remove(id);
+      await this.#state?.remove(id);
     }
   }
 }

@@ -44,95 +44,96 @@ const SAVE_DELAY = 500;
 
 /** The tab of one conversation. */
 export class ChatWidget extends ReactWidget {
-  constructor(
-    private readonly _id: string,
-    start: IChatStart,
-    private readonly _context: IChatContext
-  ) {
+  readonly #id: string;
+  readonly #context: IChatContext;
+
+  constructor(id: string, start: IChatStart, context: IChatContext) {
     super();
+    this.#id = id;
+    this.#context = context;
     this.addClass('jp-PerijoveTab');
-    const { client } = _context;
-    this._session = new ChatSession(answersOf(client));
-    this._models = new ObjectListModel<IModel>(client, { path: '/v1/models', object: 'model' });
-    this._stores = new ObjectListModel<INamed>(client, {
+    const { client } = context;
+    this.#session = new ChatSession(answersOf(client));
+    this.#models = new ObjectListModel<IModel>(client, { path: '/v1/models', object: 'model' });
+    this.#stores = new ObjectListModel<INamed>(client, {
       path: '/v1/vector_stores',
       object: 'vector_store'
     });
-    this._models.changed.connect(this._chooseModel, this);
-    void this._begin(start);
+    this.#models.changed.connect(this.#chooseModel, this);
+    void this.#begin(start);
   }
 
   override dispose(): void {
-    clearTimeout(this._saving);
-    this._session.dispose();
-    this._models.dispose();
-    this._stores.dispose();
+    clearTimeout(this.#saving);
+    this.#session.dispose();
+    this.#models.dispose();
+    this.#stores.dispose();
     super.dispose();
   }
 
   protected override render(): JSX.Element {
-    const { client, trans } = this._context;
+    const { client, trans } = this.#context;
     return (
       <PlatformGate status={client.status} trans={trans}>
         <Chat
-          session={this._session}
-          models={this._models}
-          stores={this._stores}
-          {...this._context}
+          session={this.#session}
+          models={this.#models}
+          stores={this.#stores}
+          {...this.#context}
         />
       </PlatformGate>
     );
   }
 
-  private async _begin(start: IChatStart): Promise<void> {
-    const { client, storage } = this._context;
-    const kept = await storage.load(this._id).catch(() => null);
+  async #begin(start: IChatStart): Promise<void> {
+    const { client, storage } = this.#context;
+    const kept = await storage.load(this.#id).catch(() => null);
     if (this.isDisposed) {
       return;
     }
     if (kept) {
-      this._session.restore(kept);
+      this.#session.restore(kept);
     }
-    this._session.model = start.model ?? this._session.model;
+    this.#session.model = start.model ?? this.#session.model;
     if (start.vectorStore) {
-      this._session.vectorStoreIds = [start.vectorStore];
+      this.#session.vectorStoreIds = [start.vectorStore];
     }
-    this._name();
-    this._session.changed.connect(this._onChange, this);
+    this.#name();
+    this.#session.changed.connect(this.#onChange, this);
     void storage.prune().catch(() => undefined);
     await client.status.whenReady();
     if (!this.isDisposed) {
-      await Promise.all([this._models.load(), this._stores.load()]);
+      await Promise.all([this.#models.load(), this.#stores.load()]);
     }
   }
 
   /** Without a choice, ask the model that answers soonest. */
-  private _chooseModel(): void {
-    const chats = chatModels(this._models.items);
-    if (this._session.model === '' && chats.length > 0) {
-      this._session.model = (chats.find(model => model.state === 'loaded') ?? chats[0]).id;
+  #chooseModel(): void {
+    const chats = chatModels(this.#models.items);
+    if (this.#session.model === '' && chats.length > 0) {
+      this.#session.model = (chats.find(model => model.state === 'loaded') ?? chats[0]).id;
     }
   }
 
-  private _onChange(): void {
-    this._name();
-    clearTimeout(this._saving);
-    this._saving = window.setTimeout(() => {
+  #onChange(): void {
+    this.#name();
+    clearTimeout(this.#saving);
+    this.#saving = window.setTimeout(() => {
       // A conversation that cannot be kept is still there to be had.
-      this._context.storage.save(this._id, this._session.state).catch(() => undefined);
+      this.#context.storage.save(this.#id, this.#session.state).catch(() => undefined);
     }, SAVE_DELAY);
   }
 
-  private _name(): void {
-    const { trans } = this._context;
-    const { model } = this._session;
+  #name(): void {
+    const { trans } = this.#context;
+    const { model } = this.#session;
     this.title.label = model === '' ? trans.__('Chat') : trans.__('Chat: %1', model);
   }
 
-  private readonly _models: ObjectListModel<IModel>;
-  private _saving = 0;
-  private readonly _session: ChatSession;
-  private readonly _stores: ObjectListModel<INamed>;
+  readonly #models: ObjectListModel<IModel>;
+  #saving = 0;
+  readonly #session: ChatSession;
+  readonly #stores: ObjectListModel<INamed>;
 }
 
 interface IChatProps extends IChatContext {

@@ -11,108 +11,111 @@ import { ClustersApi } from './api';
  * An event has what lists show. The nodes and quotas are then read again, one reading at a time.
  */
 export class ClusterDetailModel {
+  readonly #api: Pick<ClustersApi, 'retrieve' | 'quotas'>;
+
   constructor(
     readonly id: string,
-    private readonly _api: Pick<ClustersApi, 'retrieve' | 'quotas'>,
+    api: Pick<ClustersApi, 'retrieve' | 'quotas'>,
     events: IEventStream
   ) {
-    events.changes<ICluster>('cluster').connect(this._onCluster, this);
-    events.changes('cluster.quota').connect(this._onQuota, this);
-    events.reset.connect(this._onReset, this);
+    this.#api = api;
+    events.changes<ICluster>('cluster').connect(this.#onCluster, this);
+    events.changes('cluster.quota').connect(this.#onQuota, this);
+    events.reset.connect(this.#onReset, this);
   }
 
   get changed(): ISignal<this, void> {
-    return this._changed;
+    return this.#changed;
   }
 
   /** Null until it has been read. */
   get cluster(): IClusterDetail | null {
-    return this._cluster;
+    return this.#cluster;
   }
 
   /** What is set aside for projects, by their ids. */
   get quotas(): readonly IQuota[] {
-    return this._quotas;
+    return this.#quotas;
   }
 
   /** Why it could not be read. */
   get error(): string | null {
-    return this._error;
+    return this.#error;
   }
 
   /** Whether it does not exist (any more). */
   get gone(): boolean {
-    return this._gone;
+    return this.#gone;
   }
 
   /** Read everything; once more afterwards when something has changed meanwhile. */
   async load(): Promise<void> {
-    this._stale = true;
-    if (this._loading) {
+    this.#stale = true;
+    if (this.#loading) {
       return;
     }
-    this._loading = true;
-    while (this._stale && !this._disposed) {
-      this._stale = false;
-      await this._read();
-      this._emit();
+    this.#loading = true;
+    while (this.#stale && !this.#disposed) {
+      this.#stale = false;
+      await this.#read();
+      this.#emit();
     }
-    this._loading = false;
+    this.#loading = false;
   }
 
   dispose(): void {
-    this._disposed = true;
+    this.#disposed = true;
     Signal.clearData(this);
   }
 
-  private async _read(): Promise<void> {
+  async #read(): Promise<void> {
     try {
-      const cluster = await this._api.retrieve(this.id);
-      const quotas = cluster.kind === 'local' ? [] : await this._api.quotas(this.id);
-      if (!this._gone) {
-        [this._cluster, this._quotas, this._error] = [cluster, quotas, null];
+      const cluster = await this.#api.retrieve(this.id);
+      const quotas = cluster.kind === 'local' ? [] : await this.#api.quotas(this.id);
+      if (!this.#gone) {
+        [this.#cluster, this.#quotas, this.#error] = [cluster, quotas, null];
       }
     } catch (error) {
-      this._error = errorText(error);
-      this._gone ||= error instanceof ApiError && error.status === 404;
+      this.#error = errorText(error);
+      this.#gone ||= error instanceof ApiError && error.status === 404;
     }
   }
 
-  private _onCluster(_: IEventStream, event: IPlatformEvent<ICluster>): void {
+  #onCluster(_: IEventStream, event: IPlatformEvent<ICluster>): void {
     if (event.object_id !== this.id) {
       return;
     }
     if (event.type.endsWith('.deleted')) {
-      this._gone = true;
+      this.#gone = true;
     } else {
-      this._cluster = this._cluster && { ...this._cluster, ...event.data };
+      this.#cluster = this.#cluster && { ...this.#cluster, ...event.data };
       void this.load();
     }
-    this._emit();
+    this.#emit();
   }
 
-  private _onQuota(_: IEventStream, event: IPlatformEvent): void {
+  #onQuota(_: IEventStream, event: IPlatformEvent): void {
     if (event.object_id === this.id) {
       void this.load();
     }
   }
 
-  private _onReset(): void {
+  #onReset(): void {
     void this.load();
   }
 
-  private _emit(): void {
-    if (!this._disposed) {
-      this._changed.emit();
+  #emit(): void {
+    if (!this.#disposed) {
+      this.#changed.emit();
     }
   }
 
-  private readonly _changed = new Signal<this, void>(this);
-  private _cluster: IClusterDetail | null = null;
-  private _disposed = false;
-  private _error: string | null = null;
-  private _gone = false;
-  private _loading = false;
-  private _quotas: readonly IQuota[] = [];
-  private _stale = false;
+  readonly #changed = new Signal<this, void>(this);
+  #cluster: IClusterDetail | null = null;
+  #disposed = false;
+  #error: string | null = null;
+  #gone = false;
+  #loading = false;
+  #quotas: readonly IQuota[] = [];
+  #stale = false;
 }

@@ -35,42 +35,46 @@ export const IDetailRegistry = new Token<IDetailRegistry>(
 const CLASS = 'jp-PerijoveDetail';
 
 export class DetailRegistry implements IDetailRegistry {
-  constructor(private readonly _shell: JupyterFrontEnd.IShell | ILabShell) {}
+  readonly #shell: JupyterFrontEnd.IShell | ILabShell;
+
+  constructor(shell: JupyterFrontEnd.IShell | ILabShell) {
+    this.#shell = shell;
+  }
 
   add(kind: IDetailKind): IDisposable {
-    this._kinds.set(kind.kind, kind);
-    return new DisposableDelegate(() => void this._kinds.delete(kind.kind));
+    this.#kinds.set(kind.kind, kind);
+    return new DisposableDelegate(() => void this.#kinds.delete(kind.kind));
   }
 
   async open(kind: string, id: string): Promise<void> {
-    const known = this._tracker.find(widget => keyOf(widget) === key(kind, id));
-    const widget = known ?? this._create(kind, id);
+    const known = this.#tracker.find(widget => keyOf(widget) === key(kind, id));
+    const widget = known ?? this.#create(kind, id);
     if (!widget) {
       return;
     }
     if (!widget.isAttached) {
-      this._shell.add(widget, 'main', { type: 'Perijove' });
+      this.#shell.add(widget, 'main', { type: 'Perijove' });
     }
-    this._shell.activateById(widget.id);
+    this.#shell.activateById(widget.id);
     if (!known) {
-      await this._tracker.add(widget);
+      await this.#tracker.add(widget);
     }
   }
 
   close(kind: string, id: string): void {
-    this._tracker.find(widget => keyOf(widget) === key(kind, id))?.dispose();
+    this.#tracker.find(widget => keyOf(widget) === key(kind, id))?.dispose();
   }
 
   restore(restorer: ILayoutRestorer): void {
-    void restorer.restore(this._tracker, {
+    void restorer.restore(this.#tracker, {
       command: OPEN_DETAIL,
       args: widget => ({ kind: widget.node.dataset.kind ?? '', id: widget.node.dataset.id ?? '' }),
       name: keyOf
     });
   }
 
-  private _create(kind: string, id: string): MainAreaWidget | null {
-    const known = this._kinds.get(kind);
+  #create(kind: string, id: string): MainAreaWidget | null {
+    const known = this.#kinds.get(kind);
     if (!known) {
       return null;
     }
@@ -91,8 +95,8 @@ export class DetailRegistry implements IDetailRegistry {
     return widget;
   }
 
-  private readonly _kinds = new Map<string, IDetailKind>();
-  private readonly _tracker = new WidgetTracker<MainAreaWidget>({ namespace: 'perijove-detail' });
+  readonly #kinds = new Map<string, IDetailKind>();
+  readonly #tracker = new WidgetTracker<MainAreaWidget>({ namespace: 'perijove-detail' });
 }
 
 /** Put what was created into the tab, and let it name the tab. */

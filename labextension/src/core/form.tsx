@@ -123,48 +123,55 @@ function missing(
 
 /** The form inside the dialog. */
 class FormBody extends ReactWidget implements Dialog.IBodyWidget<FormValues> {
+  readonly #fields: readonly IFormField[];
+  readonly #errors: FormValues;
+  readonly #onPick: (field: IFormField) => void;
+
   constructor(
-    private readonly _fields: readonly IFormField[],
+    fields: readonly IFormField[],
     values: FormValues,
-    private readonly _errors: FormValues,
-    private readonly _onPick: (field: IFormField) => void
+    errors: FormValues,
+    onPick: (field: IFormField) => void
   ) {
     super();
+    this.#fields = fields;
+    this.#errors = errors;
+    this.#onPick = onPick;
     this.addClass('jp-PerijoveForm');
-    for (const field of _fields) {
-      this._values[field.name] = values[field.name] ?? field.options?.[0]?.value ?? '';
+    for (const field of fields) {
+      this.#values[field.name] = values[field.name] ?? field.options?.[0]?.value ?? '';
     }
   }
 
   getValue(): FormValues {
-    return { ...this._values };
+    return { ...this.#values };
   }
 
   protected override render(): React.ReactElement {
     return (
       <>
-        {this._errors[WHOLE] && (
+        {this.#errors[WHOLE] && (
           <p className="jp-PerijoveField-error" role="alert">
-            {this._errors[WHOLE]}
+            {this.#errors[WHOLE]}
           </p>
         )}
-        {this._fields.map(field => (
+        {this.#fields.map(field => (
           <Field
             key={field.name}
             field={field}
-            value={this._values[field.name]}
-            error={this._errors[field.name]}
+            value={this.#values[field.name]}
+            error={this.#errors[field.name]}
             onChange={value => {
-              this._values[field.name] = value;
+              this.#values[field.name] = value;
             }}
-            onPick={() => this._onPick(field)}
+            onPick={() => this.#onPick(field)}
           />
         ))}
       </>
     );
   }
 
-  private readonly _values: Record<string, string> = {};
+  readonly #values: Record<string, string> = {};
 }
 
 interface IFieldProps {

@@ -12,10 +12,13 @@ export interface ICellText {
 
 /** Writes cells into the notebook that was last in use, and shows them. */
 export class NotebookWriter {
-  constructor(
-    private readonly _app: JupyterFrontEnd,
-    private readonly _notebooks: INotebookTracker | null
-  ) {}
+  readonly #app: JupyterFrontEnd;
+  readonly #notebooks: INotebookTracker | null;
+
+  constructor(app: JupyterFrontEnd, notebooks: INotebookTracker | null) {
+    this.#app = app;
+    this.#notebooks = notebooks;
+  }
 
   /**
    * Put cells below the active one of the current notebook; without an open notebook, into a new one.
@@ -24,23 +27,23 @@ export class NotebookWriter {
    */
   async insert(cells: readonly ICellText[]): Promise<string | null> {
     const panel =
-      this._notebooks?.currentWidget ??
-      this._notebooks?.find(() => true) ??
-      (await this._createNotebook());
+      this.#notebooks?.currentWidget ??
+      this.#notebooks?.find(() => true) ??
+      (await this.#createNotebook());
     if (!panel) {
       return null;
     }
     // A restored tab makes its cells only when it is first in front.
-    this._app.shell.activateById(panel.id);
+    this.#app.shell.activateById(panel.id);
     await panel.context.ready;
     await panel.revealed;
     await write(panel, cells);
     return panel.title.label;
   }
 
-  private async _createNotebook(): Promise<NotebookPanel | null> {
-    const { commands, serviceManager } = this._app;
-    if (!this._notebooks || !commands.hasCommand(CREATE_NOTEBOOK)) {
+  async #createNotebook(): Promise<NotebookPanel | null> {
+    const { commands, serviceManager } = this.#app;
+    if (!this.#notebooks || !commands.hasCommand(CREATE_NOTEBOOK)) {
       return null;
     }
     await serviceManager.kernelspecs.ready;

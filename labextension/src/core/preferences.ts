@@ -33,39 +33,39 @@ const DEFAULTS: IPreferenceValues = {
 /** Follows Lab's settings; without a settings registry the defaults hold and changes last until a reload. */
 export class Preferences implements IPerijovePreferences {
   get values(): IPreferenceValues {
-    return this._values;
+    return this.#values;
   }
 
   get changed(): ISignal<this, void> {
-    return this._changed;
+    return this.#changed;
   }
 
   async follow(registry: ISettingRegistry, plugin: string): Promise<void> {
-    this._settings = await registry.load(plugin);
-    this._settings.changed.connect(this._read, this);
-    this._read();
+    this.#settings = await registry.load(plugin);
+    this.#settings.changed.connect(this.#read, this);
+    this.#read();
   }
 
   async set<K extends keyof IPreferenceValues>(
     name: K,
     value: IPreferenceValues[K]
   ): Promise<void> {
-    if (this._settings) {
-      await this._settings.set(name, value);
+    if (this.#settings) {
+      await this.#settings.set(name, value);
     } else {
-      this._values = { ...this._values, [name]: value };
-      this._changed.emit();
+      this.#values = { ...this.#values, [name]: value };
+      this.#changed.emit();
     }
   }
 
-  private _read(): void {
-    if (this._settings) {
-      this._values = { ...DEFAULTS, ...(this._settings.composite as Partial<IPreferenceValues>) };
-      this._changed.emit();
+  #read(): void {
+    if (this.#settings) {
+      this.#values = { ...DEFAULTS, ...(this.#settings.composite as Partial<IPreferenceValues>) };
+      this.#changed.emit();
     }
   }
 
-  private _values = DEFAULTS;
-  private _settings: ISettingRegistry.ISettings | null = null;
-  private readonly _changed = new Signal<this, void>(this);
+  #values = DEFAULTS;
+  #settings: ISettingRegistry.ISettings | null = null;
+  readonly #changed = new Signal<this, void>(this);
 }

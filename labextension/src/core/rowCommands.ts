@@ -65,14 +65,17 @@ export interface IRowDeletion<T> {
 
 /** Adds the commands that act on rows of one list. */
 export class RowCommands<T extends IObject> {
-  /** @param _kind - of the objects, as details know it */
-  constructor(
-    private readonly _kind: string,
-    private readonly _context: IRowsContext<T>
-  ) {}
+  readonly #kind: string;
+  readonly #context: IRowsContext<T>;
+
+  /** @param kind - of the objects, as details know it */
+  constructor(kind: string, context: IRowsContext<T>) {
+    this.#kind = kind;
+    this.#context = context;
+  }
 
   add(command: string, options: IRowCommand<T>): void {
-    const { commands, model } = this._context;
+    const { commands, model } = this.#context;
     const { label, single, fits, execute, ...rest } = options;
     const fitting = (args: ReadonlyPartialJSONObject): readonly string[] => {
       const ids = argIds(args) ?? model.selected.map(item => item.id);
@@ -97,18 +100,18 @@ export class RowCommands<T extends IObject> {
       icon: launchIcon,
       execute: async ids => {
         for (const id of ids) {
-          await this._context.details.open(this._kind, id);
+          await this.#context.details.open(this.#kind, id);
         }
       }
     });
   }
 
   addRefresh(command: string, label: string): void {
-    this._context.commands.addCommand(command, {
+    this.#context.commands.addCommand(command, {
       label,
       icon: refreshIcon,
       describedBy: NO_ARGUMENTS,
-      execute: () => this._context.model.reload()
+      execute: () => this.#context.model.reload()
     });
   }
 
@@ -129,7 +132,7 @@ export class RowCommands<T extends IObject> {
     failure: string,
     act: (id: string) => Promise<T>
   ): Promise<void> {
-    const { model, trans } = this._context;
+    const { model, trans } = this.#context;
     for (const id of ids) {
       await attempt(failure, async () => model.put(await act(id)), trans);
     }
@@ -137,7 +140,7 @@ export class RowCommands<T extends IObject> {
 
   /** Deletes rows after asking. */
   addDelete(command: string, deletion: IRowDeletion<T>): void {
-    const { model, details, preferences, trans } = this._context;
+    const { model, details, preferences, trans } = this.#context;
     const nameOf = (id: string): string => {
       const item = model.find(id);
       return (item && deletion.name?.(item)) || id;
@@ -149,7 +152,7 @@ export class RowCommands<T extends IObject> {
         const act = async (): Promise<void> => {
           if ((await deletion.delete(id)) !== false) {
             model.remove(id);
-            details.close(this._kind, id);
+            details.close(this.#kind, id);
           }
         };
         await attempt(deletion.failure, act, trans);

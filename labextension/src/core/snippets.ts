@@ -25,20 +25,28 @@ export const ISnippets = new Token<ISnippets>(
 );
 
 export class Snippets implements ISnippets {
+  readonly #notebooks: NotebookWriter;
+  readonly #preferences: IPerijovePreferences;
+  private readonly _trans: TranslationBundle;
+
   constructor(
-    private readonly _notebooks: NotebookWriter,
-    private readonly _preferences: IPerijovePreferences,
-    private readonly _trans: TranslationBundle
-  ) {}
+    notebooks: NotebookWriter,
+    preferences: IPerijovePreferences,
+    trans: TranslationBundle
+  ) {
+    this.#notebooks = notebooks;
+    this.#preferences = preferences;
+    this._trans = trans;
+  }
 
   add(kind: string, maker: SnippetMaker): IDisposable {
-    this._makers.set(kind, maker);
-    return new DisposableDelegate(() => void this._makers.delete(kind));
+    this.#makers.set(kind, maker);
+    return new DisposableDelegate(() => void this.#makers.delete(kind));
   }
 
   text(kind: string, id: string, flavour?: SnippetFlavour): string {
-    const maker = this._makers.get(kind);
-    return maker ? maker[flavour ?? this._preferences.values.snippetFlavour](id) : id;
+    const maker = this.#makers.get(kind);
+    return maker ? maker[flavour ?? this.#preferences.values.snippetFlavour](id) : id;
   }
 
   async insert(kind: string, id: string, flavour?: SnippetFlavour): Promise<void> {
@@ -46,7 +54,7 @@ export class Snippets implements ISnippets {
     await attempt(
       this._trans.__('The code was not inserted.'),
       async () => {
-        if ((await this._notebooks.insert([{ type: 'code', source: code }])) === null) {
+        if ((await this.#notebooks.insert([{ type: 'code', source: code }])) === null) {
           Clipboard.copyToSystem(code);
           Notification.info(
             this._trans.__('There are no notebooks here: the code is in the clipboard instead.')
@@ -57,7 +65,7 @@ export class Snippets implements ISnippets {
     );
   }
 
-  private readonly _makers = new Map<string, SnippetMaker>();
+  readonly #makers = new Map<string, SnippetMaker>();
 }
 
 /** Python that begins with `client`, the OpenAI client of the platform. */

@@ -28,21 +28,24 @@ export function createDetail(context: IFileContext, client: IPerijoveClient, id:
 }
 
 class FileWidget extends ReactWidget {
-  constructor(
-    private readonly _context: IFileContext,
-    private readonly _client: IPerijoveClient,
-    private readonly _id: string
-  ) {
+  readonly #context: IFileContext;
+  readonly #client: IPerijoveClient;
+  readonly #id: string;
+
+  constructor(context: IFileContext, client: IPerijoveClient, id: string) {
     super();
+    this.#context = context;
+    this.#client = client;
+    this.#id = id;
   }
 
   protected override render(): React.ReactElement {
     return (
-      <PlatformGate status={this._client.status} trans={this._context.trans}>
+      <PlatformGate status={this.#client.status} trans={this.#context.trans}>
         <FileDetail
-          context={this._context}
-          client={this._client}
-          id={this._id}
+          context={this.#context}
+          client={this.#client}
+          id={this.#id}
           onName={name => {
             this.title.label = name;
           }}

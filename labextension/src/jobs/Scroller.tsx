@@ -23,11 +23,11 @@ export class Scroller extends React.Component<IScrollerProps> {
   }
 
   override componentDidMount(): void {
-    this._place(null);
+    this.#place(null);
   }
 
   override componentDidUpdate(_: IScrollerProps, __: unknown, place: IPlace | null): void {
-    this._place(place);
+    this.#place(place);
   }
 
   override render(): React.ReactNode {
@@ -35,7 +35,7 @@ export class Scroller extends React.Component<IScrollerProps> {
     return <div ref={element} {...attributes} />;
   }
 
-  private _place(place: IPlace | null): void {
+  #place(place: IPlace | null): void {
     const scroller = this.props.element.current!;
     if (this.props.toEnd) {
       scroller.scrollTop = scroller.scrollHeight;

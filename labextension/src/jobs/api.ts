@@ -49,48 +49,51 @@ interface IPushedEvent extends IJobEvent {
 
 /** The jobs of the platform behind a client. */
 export class JobsApi implements IJobsApi {
-  constructor(private readonly _client: IPerijoveClient) {
-    const { events } = _client;
+  readonly #client: IPerijoveClient;
+
+  constructor(client: IPerijoveClient) {
+    this.#client = client;
+    const { events } = client;
     for (const object of JOB_OBJECTS) {
-      events.changes<IJob>(object).connect(this._onJob, this);
-      events.changes<IPushedEvent>(`${object}.event`).connect(this._onEvent, this);
+      events.changes<IJob>(object).connect(this.#onJob, this);
+      events.changes<IPushedEvent>(`${object}.event`).connect(this.#onEvent, this);
     }
-    events.reset.connect(this._onReset, this);
+    events.reset.connect(this.#onReset, this);
   }
 
   get jobChanged(): ISignal<this, IJob> {
-    return this._jobChanged;
+    return this.#jobChanged;
   }
 
   get jobEvent(): ISignal<this, IJobEventChange> {
-    return this._jobEvent;
+    return this.#jobEvent;
   }
 
   get reset(): ISignal<this, void> {
-    return this._reset;
+    return this.#reset;
   }
 
   retrieve(id: string): Promise<IJob> {
-    return this._client.request<IJob>(jobPath(id));
+    return this.#client.request<IJob>(jobPath(id));
   }
 
   create(object: JobObject, request: unknown, key: string): Promise<IJob> {
-    return this._client.request<IJob>(jobsPath(object), {
+    return this.#client.request<IJob>(jobsPath(object), {
       json: request,
       headers: { 'Idempotency-Key': key }
     });
   }
 
   act(id: string, action: 'cancel' | 'pause' | 'resume'): Promise<IJob> {
-    return this._client.request<IJob>(`${jobPath(id)}/${action}`, { method: 'POST' });
+    return this.#client.request<IJob>(`${jobPath(id)}/${action}`, { method: 'POST' });
   }
 
   events(id: string, after?: string): Promise<IPage<IJobEvent>> {
-    return this._client.list<IJobEvent>(`${jobPath(id)}/events`, { limit: EVENTS_PAGE, after });
+    return this.#client.list<IJobEvent>(`${jobPath(id)}/events`, { limit: EVENTS_PAGE, after });
   }
 
   async checkpoints(id: string): Promise<ICheckpoint[]> {
-    const page = await this._client.list<ICheckpoint>(`${jobPath(id)}/checkpoints`, { limit: 100 });
+    const page = await this.#client.list<ICheckpoint>(`${jobPath(id)}/checkpoints`, { limit: 100 });
     return [...page.data];
   }
 
@@ -100,7 +103,7 @@ export class JobsApi implements IJobsApi {
     signal: AbortSignal
   ): AsyncGenerator<string, void, void> {
     const query = { tail_bytes: options.tail, follow: options.follow };
-    const { body } = await this._client.raw(`${jobPath(id)}/logs`, { query, signal });
+    const { body } = await this.#client.raw(`${jobPath(id)}/logs`, { query, signal });
     const reader = body?.getReader();
     const decoder = new TextDecoder();
     try {
@@ -117,25 +120,25 @@ export class JobsApi implements IJobsApi {
   }
 
   logUrl(id: string): string {
-    return this._client.url(`${jobPath(id)}/logs`);
+    return this.#client.url(`${jobPath(id)}/logs`);
   }
 
-  private _onJob(_: IEventStream, event: IPlatformEvent<IJob>): void {
+  #onJob(_: IEventStream, event: IPlatformEvent<IJob>): void {
     if (!event.type.endsWith('.deleted')) {
-      this._jobChanged.emit(event.data);
+      this.#jobChanged.emit(event.data);
     }
   }
 
-  private _onEvent(_: IEventStream, event: IPlatformEvent<IPushedEvent>): void {
+  #onEvent(_: IEventStream, event: IPlatformEvent<IPushedEvent>): void {
     const jobId = event.data.job_id ?? event.object_id;
-    this._jobEvent.emit({ jobId, event: event.data });
+    this.#jobEvent.emit({ jobId, event: event.data });
   }
 
-  private _onReset(): void {
-    this._reset.emit();
+  #onReset(): void {
+    this.#reset.emit();
   }
 
-  private readonly _jobChanged = new Signal<this, IJob>(this);
-  private readonly _jobEvent = new Signal<this, IJobEventChange>(this);
-  private readonly _reset = new Signal<this, void>(this);
+  readonly #jobChanged = new Signal<this, IJob>(this);
+  readonly #jobEvent = new Signal<this, IJobEventChange>(this);
+  readonly #reset = new Signal<this, void>(this);
 }

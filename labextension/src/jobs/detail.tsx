@@ -25,46 +25,48 @@ interface IDetailContext {
 
 /** The tab of one job. */
 export class JobDetailWidget extends ReactWidget {
-  constructor(
-    private readonly _id: string,
-    private readonly _context: IDetailContext
-  ) {
+  readonly #id: string;
+  readonly #context: IDetailContext;
+
+  constructor(id: string, context: IDetailContext) {
     super();
+    this.#id = id;
+    this.#context = context;
     this.addClass('jp-PerijoveTab');
-    this._model = new JobDetailModel(_id, _context.api);
-    this._model.changed.connect(this._name, this);
-    void this._load();
+    this.#model = new JobDetailModel(id, context.api);
+    this.#model.changed.connect(this.#name, this);
+    void this.#load();
   }
 
   override dispose(): void {
-    this._model.dispose();
+    this.#model.dispose();
     super.dispose();
   }
 
   protected override render(): JSX.Element {
-    const { client, trans } = this._context;
+    const { client, trans } = this.#context;
     return (
       <PlatformGate status={client.status} trans={trans}>
-        <Content {...this._context} id={this._id} model={this._model} />
+        <Content {...this.#context} id={this.#id} model={this.#model} />
       </PlatformGate>
     );
   }
 
-  private async _load(): Promise<void> {
-    await this._context.client.status.whenReady();
+  async #load(): Promise<void> {
+    await this.#context.client.status.whenReady();
     if (!this.isDisposed) {
-      await this._model.load();
+      await this.#model.load();
     }
   }
 
-  private _name(): void {
-    const { job } = this._model;
+  #name(): void {
+    const { job } = this.#model;
     if (job) {
       this.title.label = nameOf(job, job.id);
     }
   }
 
-  private readonly _model: JobDetailModel;
+  readonly #model: JobDetailModel;
 }
 
 function Content(

@@ -16,72 +16,75 @@ const MAX_PAGES = 20;
  * Everything about one job, kept fresh by push.
  */
 export class JobDetailModel {
+  readonly #api: IJobsApi;
+
   constructor(
     readonly id: string,
-    private readonly _api: IJobsApi
+    api: IJobsApi
   ) {
-    this.log = new LogModel((options, signal) => _api.logs(id, options, signal));
-    _api.jobChanged.connect(this._onJob, this);
-    _api.jobEvent.connect(this._onEvent, this);
-    _api.reset.connect(this._onReset, this);
+    this.#api = api;
+    this.log = new LogModel((options, signal) => api.logs(id, options, signal));
+    api.jobChanged.connect(this.#onJob, this);
+    api.jobEvent.connect(this.#onEvent, this);
+    api.reset.connect(this.#onReset, this);
   }
 
   readonly log: LogModel;
   readonly metrics = new JobMetrics();
 
   get changed(): ISignal<this, void> {
-    return this._changed;
+    return this.#changed;
   }
 
   /** Null until it is loaded, and when it was deleted. */
   get job(): IJob | null {
-    return this._job;
+    return this.#job;
   }
 
   /** What happened, newest first, without the metrics. */
   get events(): readonly IJobEvent[] {
-    return this._events;
+    return this.#events;
   }
 
   /** Of a fine-tune, newest first. */
   get checkpoints(): readonly ICheckpoint[] {
-    return this._checkpoints;
+    return this.#checkpoints;
   }
 
   /** Why the job cannot be shown, or null. */
   get error(): string | null {
-    return this._error;
+    return this.#error;
   }
 
   /** Load everything; errors are kept in `error`. */
   async load(): Promise<void> {
     try {
-      const before = this._job;
-      const job = await this._api.retrieve(this.id);
+      const before = this.#job;
+      const job = await this.#api.retrieve(this.id);
       // What was pushed meanwhile is newer.
-      this._job = this._job === before ? job : this._job;
-      this._error = null;
-      this._emit();
+      this.#job = this.#job === before ? job : this.#job;
+      this.#error = null;
+      this.#emit();
       this.log.start();
-      await Promise.all([this._loadEvents(), this._loadCheckpoints()]);
+      await Promise.all([this.#loadEvents(), this.#loadCheckpoints()]);
     } catch (error) {
-      this._error = error instanceof Error ? error.message : String(error);
+      this.#error = error instanceof Error ? error.message : String(error);
     }
-    this._emit();
+    this.#emit();
   }
 
   dispose(): void {
-    this._disposed = true;
+    this.#disposed = true;
     this.log.dispose();
     Signal.clearData(this);
   }
 
-  private async _loadEvents(): Promise<void> {
+  async #loadEvents(): Promise<void> {
     let after: string | undefined;
-    for (let page = 0; page < MAX_PAGES && !this._disposed; page++) {
-      const { data, has_more } = await this._api.events(this.id, after);
-      this._take(data);
-      this._emit();
+    for (let page = 0; page < MAX_PAGES && !this.#disposed; page++) {
+      const { data, has_more } = await this.#api.events(this.id, after);
+      this.#take(data);
+      this.#emit();
       after = data[data.length - 1]?.id;
       if (!has_more || after === undefined) {
         return;
@@ -89,71 +92,71 @@ export class JobDetailModel {
     }
   }
 
-  private async _loadCheckpoints(): Promise<void> {
+  async #loadCheckpoints(): Promise<void> {
     if (jobObject(this.id) === 'fine_tuning.job') {
-      this._checkpoints = await this._api.checkpoints(this.id);
+      this.#checkpoints = await this.#api.checkpoints(this.id);
     }
   }
 
-  private _take(events: readonly IJobEvent[]): void {
+  #take(events: readonly IJobEvent[]): void {
     this.metrics.add(events);
-    const known = new Set(this._events.map(event => event.id));
+    const known = new Set(this.#events.map(event => event.id));
     const fresh = events.filter(event => event.type !== 'metrics' && !known.has(event.id));
     if (fresh.length > 0) {
       // Ids are ordered by time.
-      this._events = [...this._events, ...fresh]
+      this.#events = [...this.#events, ...fresh]
         .sort((a, b) => (a.id < b.id ? 1 : -1))
         .slice(0, MAX_EVENTS);
     }
   }
 
-  private _onJob(_: IJobsApi, job: IJob): void {
+  #onJob(_: IJobsApi, job: IJob): void {
     if (job.id !== this.id) {
       return;
     }
-    const ended = isEnded(job.state) && !isEnded(this._job?.state ?? '');
-    this._job = job;
-    this._emit();
+    const ended = isEnded(job.state) && !isEnded(this.#job?.state ?? '');
+    this.#job = job;
+    this.#emit();
     if (!isEnded(job.state)) {
       this.log.resume();
     }
     if (ended) {
-      this._refreshCheckpoints();
+      this.#refreshCheckpoints();
     }
   }
 
-  private _onEvent(_: IJobsApi, change: { readonly jobId: string; readonly event: IJobEvent }) {
+  #onEvent(_: IJobsApi, change: { readonly jobId: string; readonly event: IJobEvent }) {
     if (change.jobId === this.id) {
-      this._take([change.event]);
-      this._emit();
+      this.#take([change.event]);
+      this.#emit();
       if (change.event.type !== 'metrics') {
-        this._refreshCheckpoints();
+        this.#refreshCheckpoints();
       }
     }
   }
 
-  private _refreshCheckpoints(): void {
-    this._loadCheckpoints().then(
-      () => this._emit(),
+  #refreshCheckpoints(): void {
+    this.#loadCheckpoints().then(
+      () => this.#emit(),
       // The list that is shown stays; the next event asks again.
       () => undefined
     );
   }
 
-  private _onReset(): void {
+  #onReset(): void {
     void this.load();
   }
 
-  private _emit(): void {
-    if (!this._disposed) {
-      this._changed.emit();
+  #emit(): void {
+    if (!this.#disposed) {
+      this.#changed.emit();
     }
   }
 
-  private _changed = new Signal<this, void>(this);
-  private _checkpoints: readonly ICheckpoint[] = [];
-  private _disposed = false;
-  private _error: string | null = null;
-  private _events: readonly IJobEvent[] = [];
-  private _job: IJob | null = null;
+  #changed = new Signal<this, void>(this);
+  #checkpoints: readonly ICheckpoint[] = [];
+  #disposed = false;
+  #error: string | null = null;
+  #events: readonly IJobEvent[] = [];
+  #job: IJob | null = null;
 }

@@ -13,81 +13,84 @@ export const MAX_LINE_LENGTH = 128 * 1024;
  * A carriage return starts its line again, as a terminal shows progress bars.
  */
 export class LogBuffer {
-  constructor(
-    private readonly _maxLines = MAX_LINES,
-    private readonly _maxCharacters = MAX_CHARACTERS
-  ) {}
+  readonly #maxLines: number;
+  readonly #maxCharacters: number;
+
+  constructor(maxLines = MAX_LINES, maxCharacters = MAX_CHARACTERS) {
+    this.#maxLines = maxLines;
+    this.#maxCharacters = maxCharacters;
+  }
 
   /** Complete lines and the one that is being written. A new array after each change. */
   get lines(): readonly string[] {
-    return this._open.text === '' ? this._lines : [...this._lines, this._open.text];
+    return this.#open.text === '' ? this.#lines : [...this.#lines, this.#open.text];
   }
 
   /** The lines that have ended. */
   get complete(): readonly string[] {
-    return this._lines;
+    return this.#lines;
   }
 
   /** How many lines went out at the top because of the limits. */
   get dropped(): number {
-    return this._dropped;
+    return this.#dropped;
   }
 
   push(text: string): void {
     const parts = text.split('\n');
     const added: string[] = [];
     for (const [index, part] of parts.entries()) {
-      this._open.add(part);
+      this.#open.add(part);
       if (index < parts.length - 1) {
-        added.push(this._open.text);
-        this._open = new OpenLine();
+        added.push(this.#open.text);
+        this.#open = new OpenLine();
       }
     }
     if (added.length > 0) {
-      this._append(added);
+      this.#append(added);
     }
   }
 
-  private _append(added: readonly string[]): void {
-    const lines = this._lines.concat(added);
-    this._characters += added.reduce((sum, line) => sum + line.length, 0);
-    let excess = Math.max(0, lines.length - this._maxLines);
+  #append(added: readonly string[]): void {
+    const lines = this.#lines.concat(added);
+    this.#characters += added.reduce((sum, line) => sum + line.length, 0);
+    let excess = Math.max(0, lines.length - this.#maxLines);
     for (let index = 0; index < excess; index++) {
-      this._characters -= lines[index].length;
+      this.#characters -= lines[index].length;
     }
-    while (this._characters > this._maxCharacters && excess < lines.length - 1) {
-      this._characters -= lines[excess].length;
+    while (this.#characters > this.#maxCharacters && excess < lines.length - 1) {
+      this.#characters -= lines[excess].length;
       excess += 1;
     }
-    this._dropped += excess;
-    this._lines = excess > 0 ? lines.slice(excess) : lines;
+    this.#dropped += excess;
+    this.#lines = excess > 0 ? lines.slice(excess) : lines;
   }
 
-  private _characters = 0;
-  private _dropped = 0;
-  private _lines: readonly string[] = [];
-  private _open = new OpenLine();
+  #characters = 0;
+  #dropped = 0;
+  #lines: readonly string[] = [];
+  #open = new OpenLine();
 }
 
 /** A line that is being written, as a terminal would show it. */
 class OpenLine {
   get text(): string {
-    return this._text;
+    return this.#text;
   }
 
   add(part: string): void {
     for (const [index, written] of part.split('\r').entries()) {
-      this._returned ||= index > 0;
+      this.#returned ||= index > 0;
       if (written !== '') {
-        const before = this._returned ? '' : this._text;
-        this._text = before + written.slice(0, Math.max(0, MAX_LINE_LENGTH - before.length));
-        this._returned = false;
+        const before = this.#returned ? '' : this.#text;
+        this.#text = before + written.slice(0, Math.max(0, MAX_LINE_LENGTH - before.length));
+        this.#returned = false;
       }
     }
   }
 
-  private _returned = false;
-  private _text = '';
+  #returned = false;
+  #text = '';
 }
 
 /**

@@ -57,55 +57,59 @@ class Reading {
  * after a break, is another request; it takes over once it has all that is shown.
  */
 export class LogModel {
-  constructor(private readonly _open: OpenLog) {}
+  readonly #open: OpenLog;
+
+  constructor(open: OpenLog) {
+    this.#open = open;
+  }
 
   get changed(): ISignal<this, void> {
-    return this._changed;
+    return this.#changed;
   }
 
   get lines(): readonly string[] {
-    return this._shown.buffer.lines;
+    return this.#shown.buffer.lines;
   }
 
   /** The number of the first line that is held. A line keeps its number; 0 was the first when the log was opened. */
   get first(): number {
-    return this._shown.first;
+    return this.#shown.first;
   }
 
   /** Pieces may still come. */
   get streaming(): boolean {
-    return this._started && (!this._shown.ended || this._next !== null);
+    return this.#started && (!this.#shown.ended || this.#next !== null);
   }
 
   /** Why the log cannot be read, or null. */
   get error(): string | null {
-    return this._error;
+    return this.#error;
   }
 
   /** The log may have lines before those held, and there is room for them. */
   get hasEarlier(): boolean {
-    const { full, tail, buffer } = this._shown;
-    return full && !this._fromBeginning && tail < LONGEST_TAIL && buffer.dropped === 0;
+    const { full, tail, buffer } = this.#shown;
+    return full && !this.#fromBeginning && tail < LONGEST_TAIL && buffer.dropped === 0;
   }
 
   /** Lines before those held are on their way. */
   get loadingEarlier(): boolean {
-    return this._next?.earlier ?? false;
+    return this.#next?.earlier ?? false;
   }
 
   /** The log has lines before those held for which there is no room. */
   get cut(): boolean {
-    const { full, tail, buffer } = this._shown;
-    return buffer.dropped > 0 || (full && !this._fromBeginning && tail >= LONGEST_TAIL);
+    const { full, tail, buffer } = this.#shown;
+    return buffer.dropped > 0 || (full && !this.#fromBeginning && tail >= LONGEST_TAIL);
   }
 
   /** Read the end of the log, and follow it from there. */
   start(): void {
-    this._error = null;
-    this._started = true;
+    this.#error = null;
+    this.#started = true;
     // What is shown and what was written since; of a longer break there is a gap.
-    const tail = Math.max(FIRST_TAIL, this._shown.received + FIRST_TAIL / 2);
-    this._begin(new Reading(Math.min(LONGEST_TAIL, tail), false));
+    const tail = Math.max(FIRST_TAIL, this.#shown.received + FIRST_TAIL / 2);
+    this.#begin(new Reading(Math.min(LONGEST_TAIL, tail), false));
   }
 
   /** Follow again if the stream broke off. */
@@ -118,102 +122,102 @@ export class LogModel {
   /** Read further back. */
   loadEarlier(): void {
     if (!this.loadingEarlier) {
-      this._error = null;
-      this._begin(new Reading(Math.min(LONGEST_TAIL, this._shown.tail * 8), true));
-      this._changed.emit();
+      this.#error = null;
+      this.#begin(new Reading(Math.min(LONGEST_TAIL, this.#shown.tail * 8), true));
+      this.#changed.emit();
     }
   }
 
   stop(): void {
-    this._started = false;
-    this._shown.abort.abort();
-    this._next?.abort.abort();
-    this._next = null;
+    this.#started = false;
+    this.#shown.abort.abort();
+    this.#next?.abort.abort();
+    this.#next = null;
   }
 
   dispose(): void {
     this.stop();
-    clearTimeout(this._timer);
-    this._timer = undefined;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
     Signal.clearData(this);
   }
 
-  private _begin(reading: Reading): void {
-    this._next?.abort.abort();
-    this._next = reading;
+  #begin(reading: Reading): void {
+    this.#next?.abort.abort();
+    this.#next = reading;
     if (this.lines.length === 0) {
-      this._show(reading, 0);
+      this.#show(reading, 0);
     }
-    void this._read(reading);
+    void this.#read(reading);
   }
 
-  private async _read(reading: Reading): Promise<void> {
+  async #read(reading: Reading): Promise<void> {
     const { signal } = reading.abort;
     try {
-      for await (const piece of this._open({ tail: reading.tail, follow: true }, signal)) {
+      for await (const piece of this.#open({ tail: reading.tail, follow: true }, signal)) {
         if (signal.aborted) {
           return;
         }
         reading.push(piece);
-        this._announce();
+        this.#announce();
       }
     } catch (error) {
       if (!signal.aborted) {
         reading.error = errorText(error);
-        this._error = reading.error;
+        this.#error = reading.error;
       }
     } finally {
       reading.ended = true;
       if (!signal.aborted) {
-        this._takeOver();
-        this._changed.emit();
+        this.#takeOver();
+        this.#changed.emit();
       }
     }
   }
 
   /** Show the newer reading when it has all that is shown. */
-  private _takeOver(): void {
-    const next = this._next;
+  #takeOver(): void {
+    const next = this.#next;
     if (!next) {
       return;
     }
-    const held = this._shown.buffer.complete;
+    const held = this.#shown.buffer.complete;
     const lines = next.buffer.complete;
     const at = placeOf(held, lines);
     if (at >= 0) {
-      this._fromBeginning ||= next.earlier && at === 0;
-      this._show(next, this._shown.first - at);
+      this.#fromBeginning ||= next.earlier && at === 0;
+      this.#show(next, this.#shown.first - at);
     } else if (next.full || (next.ended && next.error === null)) {
       // The platform no longer has all that is shown, or there is a gap before what it sends.
-      this._fromBeginning = false;
-      this._show(next, this._shown.first + held.length - lines.length);
+      this.#fromBeginning = false;
+      this.#show(next, this.#shown.first + held.length - lines.length);
     } else if (next.ended) {
-      this._next = null;
+      this.#next = null;
     }
   }
 
   /** @param first - the number of its first line */
-  private _show(reading: Reading, first: number): void {
+  #show(reading: Reading, first: number): void {
     reading.origin = first - reading.buffer.dropped;
-    this._shown.abort.abort();
-    this._shown = reading;
-    this._next = null;
+    this.#shown.abort.abort();
+    this.#shown = reading;
+    this.#next = null;
   }
 
-  private _announce(): void {
-    this._timer ??= setTimeout(() => {
-      this._timer = undefined;
-      this._takeOver();
-      this._changed.emit();
+  #announce(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#takeOver();
+      this.#changed.emit();
     }, INTERVAL);
   }
 
-  private _changed = new Signal<this, void>(this);
-  private _error: string | null = null;
+  #changed = new Signal<this, void>(this);
+  #error: string | null = null;
   /** The first line that is held is the log's first. */
-  private _fromBeginning = false;
-  private _next: Reading | null = null;
-  private _shown = new Reading(FIRST_TAIL, false);
-  private _started = false;
-  private _timer: ReturnType<typeof setTimeout> | undefined;
+  #fromBeginning = false;
+  #next: Reading | null = null;
+  #shown = new Reading(FIRST_TAIL, false);
+  #started = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 }

@@ -20,22 +20,22 @@ export class JobMetrics {
     let changed = false;
     for (const metric of PLOTTED) {
       const points = events.flatMap(event => pointOf(event, metric));
-      changed = this._series[metric].add(points) || changed;
+      changed = this.#series[metric].add(points) || changed;
     }
     return changed;
   }
 
   /** Whether anything was measured. */
   get any(): boolean {
-    return PLOTTED.some(metric => this._series[metric].points.length > 0);
+    return PLOTTED.some(metric => this.#series[metric].points.length > 0);
   }
 
   /** The curve of a metric under the label given. */
   series(metric: Metric, id: string, label: string): IPlotSeries {
-    return { id, label, points: this._series[metric].points };
+    return { id, label, points: this.#series[metric].points };
   }
 
-  private readonly _series: Readonly<Record<Metric, LiveSeries>> = {
+  readonly #series: Readonly<Record<Metric, LiveSeries>> = {
     train_loss: new LiveSeries(),
     valid_loss: new LiveSeries(),
     learning_rate: new LiveSeries()

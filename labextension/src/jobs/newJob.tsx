@@ -28,23 +28,25 @@ interface INewJobContext {
 
 /** The tab in which a job is created. */
 export class NewJobWidget extends ReactWidget {
-  constructor(
-    private readonly _start: FormStart,
-    private readonly _context: INewJobContext
-  ) {
+  readonly #start: FormStart;
+  readonly #context: INewJobContext;
+
+  constructor(start: FormStart, context: INewJobContext) {
     super();
-    const { trans } = _context;
+    this.#start = start;
+    this.#context = context;
+    const { trans } = context;
     this.addClass('jp-PerijoveTab');
     this.title.label =
-      objectOf(_start) === 'batch_job' ? trans.__('New batch job') : trans.__('Fine-tune a model');
+      objectOf(start) === 'batch_job' ? trans.__('New batch job') : trans.__('Fine-tune a model');
   }
 
   protected override render(): JSX.Element {
-    const { client, trans } = this._context;
+    const { client, trans } = this.#context;
     return (
       <div className="jp-PerijoveJob-formHost">
         <PlatformGate status={client.status} trans={trans}>
-          <NewJob start={this._start} {...this._context} />
+          <NewJob start={this.#start} {...this.#context} />
         </PlatformGate>
       </div>
     );

@@ -11,46 +11,51 @@ const MAX_REMEMBERED = 200;
  * or to have ended after the watch began.
  */
 export class JobEndWatcher {
+  readonly #client: Pick<IPerijoveClient, 'events'>;
+  readonly #onEnd: (job: IJob) => void;
+
   constructor(
-    private readonly _client: Pick<IPerijoveClient, 'events'>,
-    private readonly _onEnd: (job: IJob) => void,
+    client: Pick<IPerijoveClient, 'events'>,
+    onEnd: (job: IJob) => void,
     now: number = Date.now()
   ) {
-    this._since = Math.floor(now / 1000);
+    this.#client = client;
+    this.#onEnd = onEnd;
+    this.#since = Math.floor(now / 1000);
   }
 
   start(): void {
     for (const object of JOB_OBJECTS) {
-      this._client.events.changes<IJob>(object).connect(this._onEvent, this);
+      this.#client.events.changes<IJob>(object).connect(this.#onEvent, this);
     }
   }
 
-  private _onEvent(_: IEventStream, event: IPlatformEvent<IJob>): void {
+  #onEvent(_: IEventStream, event: IPlatformEvent<IJob>): void {
     const job = event.data;
     if (event.type.endsWith('.deleted')) {
       return;
     }
     if (!isEnded(job.state)) {
-      this._underWay.add(job.id);
-      this._told.delete(job.id);
+      this.#underWay.add(job.id);
+      this.#told.delete(job.id);
     } else if (
-      !this._told.has(job.id) &&
-      (this._underWay.delete(job.id) || (job.finished_at ?? 0) >= this._since)
+      !this.#told.has(job.id) &&
+      (this.#underWay.delete(job.id) || (job.finished_at ?? 0) >= this.#since)
     ) {
-      this._remember(job.id);
-      this._onEnd(job);
+      this.#remember(job.id);
+      this.#onEnd(job);
     }
   }
 
-  private _remember(id: string): void {
-    this._told.add(id);
-    if (this._told.size > MAX_REMEMBERED) {
-      const [oldest] = this._told;
-      this._told.delete(oldest);
+  #remember(id: string): void {
+    this.#told.add(id);
+    if (this.#told.size > MAX_REMEMBERED) {
+      const [oldest] = this.#told;
+      this.#told.delete(oldest);
     }
   }
 
-  private readonly _since: number;
-  private readonly _told = new Set<string>();
-  private readonly _underWay = new Set<string>();
+  readonly #since: number;
+  readonly #told = new Set<string>();
+  readonly #underWay = new Set<string>();
 }

@@ -7,28 +7,32 @@ export function modelPath(id: string): string {
 
 /** What can be done with models. */
 export class ModelsApi {
-  constructor(private readonly _client: IPerijoveClient) {}
+  readonly #client: IPerijoveClient;
+
+  constructor(client: IPerijoveClient) {
+    this.#client = client;
+  }
 
   create(model: IModelCreate): Promise<IModel> {
-    return this._client.request('/v1/models', { json: model });
+    return this.#client.request('/v1/models', { json: model });
   }
 
   /** Engine control; `cancel` stops a pull. */
   control(id: string, action: 'load' | 'unload' | 'cancel'): Promise<IModel> {
-    return this._client.request(`${modelPath(id)}/${action}`, { method: 'POST' });
+    return this.#client.request(`${modelPath(id)}/${action}`, { method: 'POST' });
   }
 
   addAlias(id: string, alias: string): Promise<IModel> {
-    return this._client.request(`${modelPath(id)}/aliases`, { json: { alias } });
+    return this.#client.request(`${modelPath(id)}/aliases`, { json: { alias } });
   }
 
   removeAlias(id: string, alias: string): Promise<IModel> {
-    return this._client.request(`${modelPath(id)}/aliases/${encodeURIComponent(alias)}`, {
+    return this.#client.request(`${modelPath(id)}/aliases/${encodeURIComponent(alias)}`, {
       method: 'DELETE'
     });
   }
 
   delete(id: string): Promise<IDeleted> {
-    return this._client.request(modelPath(id), { method: 'DELETE' });
+    return this.#client.request(modelPath(id), { method: 'DELETE' });
   }
 }

@@ -49,7 +49,7 @@ export class LiveSeries {
 
   /** The points, ordered by x. A new array after every change. */
   get points(): readonly IPoint[] {
-    return this._points;
+    return this.#points;
   }
 
   /**
@@ -58,13 +58,13 @@ export class LiveSeries {
    * @returns whether anything changed
    */
   add(points: readonly IPoint[]): boolean {
-    const next = this._points.slice();
+    const next = this.#points.slice();
     let changed = false;
     for (const point of points) {
-      changed = this._insert(next, point) || changed;
+      changed = this.#insert(next, point) || changed;
     }
     if (changed) {
-      this._points =
+      this.#points =
         next.length > this.limit
           ? next.filter((_, i) => i % 2 === 0 || i === next.length - 1)
           : next;
@@ -72,7 +72,7 @@ export class LiveSeries {
     return changed;
   }
 
-  private _insert(into: IPoint[], point: IPoint): boolean {
+  #insert(into: IPoint[], point: IPoint): boolean {
     if (!Number.isFinite(point.x) || !Number.isFinite(point.y)) {
       return false;
     }
@@ -89,5 +89,5 @@ export class LiveSeries {
     return true;
   }
 
-  private _points: readonly IPoint[] = [];
+  #points: readonly IPoint[] = [];
 }

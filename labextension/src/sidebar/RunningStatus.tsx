@@ -8,28 +8,31 @@ import { RunningJobs } from './running';
 
 /** The status bar's item: how many jobs have not ended. */
 export class RunningStatus extends ReactWidget {
-  constructor(
-    private readonly _running: RunningJobs,
-    private readonly _onClick: () => void,
-    private readonly _trans: TranslationBundle
-  ) {
+  readonly #running: RunningJobs;
+  readonly #onClick: () => void;
+  private readonly _trans: TranslationBundle;
+
+  constructor(running: RunningJobs, onClick: () => void, trans: TranslationBundle) {
     super();
-    this._running.changed.connect(this._onChanged, this);
+    this.#running = running;
+    this.#onClick = onClick;
+    this._trans = trans;
+    this.#running.changed.connect(this.#onChanged, this);
   }
 
   /** Whether there is anything to show may have changed. */
   get activeChanged(): ISignal<this, void> {
-    return this._activeChanged;
+    return this.#activeChanged;
   }
 
   protected override render(): React.ReactElement {
-    const { count } = this._running;
+    const { count } = this.#running;
     const text = this._trans._n('%1 job', '%1 jobs', count);
     return (
       <button
         className="jp-PerijoveStatus"
         title={this._trans.__('Show the jobs')}
-        onClick={this._onClick}
+        onClick={this.#onClick}
       >
         <perijoveIcon.react tag="span" stylesheet="statusBar" />
         {text}
@@ -37,10 +40,10 @@ export class RunningStatus extends ReactWidget {
     );
   }
 
-  private _onChanged(): void {
+  #onChanged(): void {
     this.update();
-    this._activeChanged.emit();
+    this.#activeChanged.emit();
   }
 
-  private readonly _activeChanged = new Signal<this, void>(this);
+  readonly #activeChanged = new Signal<this, void>(this);
 }

@@ -14,75 +14,76 @@ export const PANEL_ID = 'perijove-panel';
 
 /** The accordion in the side bar. Its sections are made when it is first seen with the platform ready. */
 export class PerijoveSidePanel extends SidePanel {
-  constructor(
-    private readonly _client: IPerijoveClient,
-    private readonly _commands: CommandRegistry,
-    translator: ITranslator
-  ) {
+  readonly #client: IPerijoveClient;
+  readonly #commands: CommandRegistry;
+
+  constructor(client: IPerijoveClient, commands: CommandRegistry, translator: ITranslator) {
     super({ translator });
+    this.#client = client;
+    this.#commands = commands;
     const trans = translator.load('perijove');
     this.id = PANEL_ID;
     this.addClass('jp-PerijovePanel');
     this.title.icon = perijoveIcon;
     this.title.caption = trans.__('Perijove: models, files, jobs, vector stores, clusters');
     const message = ReactWidget.create(
-      React.createElement(PlatformMessage, { status: _client.status, trans })
+      React.createElement(PlatformMessage, { status: client.status, trans })
     );
     message.addClass('jp-PerijovePanel-message');
     this.header.addWidget(message);
-    this._client.status.changed.connect(this._onStatus, this);
-    this._showContent();
+    this.#client.status.changed.connect(this.#onStatus, this);
+    this.#showContent();
   }
 
   addSection(section: ISection): IDisposable {
-    const holder = new SectionWidget(section, this._commands);
-    const ranks = this._sections.map(other => other.section.rank);
+    const holder = new SectionWidget(section, this.#commands);
+    const ranks = this.#sections.map(other => other.section.rank);
     const index = ranks.filter(rank => rank <= section.rank).length;
-    this._sections.splice(index, 0, holder);
+    this.#sections.splice(index, 0, holder);
     this.insertWidget(index, holder);
-    if (this._seen) {
+    if (this.#seen) {
       void holder.fill();
     }
     return new DisposableDelegate(() => {
-      this._sections.splice(this._sections.indexOf(holder), 1);
+      this.#sections.splice(this.#sections.indexOf(holder), 1);
       holder.dispose();
     });
   }
 
   expand(sectionId: string): void {
-    const index = this._sections.findIndex(holder => holder.section.id === sectionId);
+    const index = this.#sections.findIndex(holder => holder.section.id === sectionId);
     if (index >= 0 && this.content instanceof AccordionPanel) {
       this.content.expand(index);
     }
   }
 
   protected override onAfterShow(): void {
-    this._client.status.refresh().catch(() => undefined);
-    this._fill();
+    this.#client.status.refresh().catch(() => undefined);
+    this.#fill();
   }
 
-  private _onStatus(_: unknown, status: IPlatformStatus): void {
-    this._showContent();
+  #onStatus(_: unknown, status: IPlatformStatus): void {
+    this.#showContent();
     if (status.state === 'ready' && this.isVisible) {
-      this._fill();
+      this.#fill();
     }
   }
 
-  private _showContent(): void {
-    const ready = this._client.status.current?.state === 'ready';
+  #showContent(): void {
+    const ready = this.#client.status.current?.state === 'ready';
     this.content.setHidden(!ready);
     this.header.setHidden(ready);
   }
 
-  private _fill(): void {
-    if (!this._seen && this._client.status.current?.state === 'ready') {
-      this._seen = true;
-      this._sections.forEach(holder => void holder.fill());
+  #fill(): void {
+    if (!this.#seen && this.#client.status.current?.state === 'ready') {
+      this.#seen = true;
+      this.#sections.forEach(holder => void holder.fill());
     }
   }
 
-  private readonly _sections: SectionWidget[] = [];
-  private _seen = false;
+  readonly #sections: SectionWidget[] = [];
+  #seen = false;
 }
 
 /** What a section shows when its view could not be loaded. */

@@ -16,61 +16,65 @@ const LOOK_BACK = 100;
 
 /** Which jobs of any kind have not ended, kept fresh by the platform's events. */
 export class RunningJobs {
-  constructor(private readonly _client: Pick<IPerijoveClient, 'list' | 'events' | 'status'>) {}
+  readonly #client: Pick<IPerijoveClient, 'list' | 'events' | 'status'>;
+
+  constructor(client: Pick<IPerijoveClient, 'list' | 'events' | 'status'>) {
+    this.#client = client;
+  }
 
   get count(): number {
-    return this._ids.size;
+    return this.#ids.size;
   }
 
   get changed(): ISignal<this, number> {
-    return this._changed;
+    return this.#changed;
   }
 
   /** Begin once the platform is ready. */
   async start(): Promise<void> {
-    await this._client.status.whenReady();
+    await this.#client.status.whenReady();
     for (const object of JOB_OBJECTS) {
-      this._client.events.changes<IJobSummary>(object).connect(this._onEvent, this);
+      this.#client.events.changes<IJobSummary>(object).connect(this.#onEvent, this);
     }
-    this._client.events.reset.connect(this._onReset, this);
-    await this._read();
+    this.#client.events.reset.connect(this.#onReset, this);
+    await this.#read();
   }
 
-  private async _read(): Promise<void> {
+  async #read(): Promise<void> {
     try {
       const read = (object: JobObject) =>
-        this._client.list<IJobSummary>(jobsPath(object), { limit: LOOK_BACK });
+        this.#client.list<IJobSummary>(jobsPath(object), { limit: LOOK_BACK });
       const pages = await Promise.all(JOB_OBJECTS.map(read));
       const jobs = pages.flatMap(page => page.data);
-      this._set(new Set(jobs.filter(job => !isEnded(job.state)).map(job => job.id)));
+      this.#set(new Set(jobs.filter(job => !isEnded(job.state)).map(job => job.id)));
     } catch {
       // The count is an ornament: the section itself says what is wrong.
-      this._set(new Set());
+      this.#set(new Set());
     }
   }
 
-  private _onEvent(_: IEventStream, event: IPlatformEvent<IJobSummary>): void {
-    const ids = new Set(this._ids);
+  #onEvent(_: IEventStream, event: IPlatformEvent<IJobSummary>): void {
+    const ids = new Set(this.#ids);
     if (event.type.endsWith('.deleted') || isEnded(event.data.state)) {
       ids.delete(event.object_id);
     } else {
       ids.add(event.object_id);
     }
-    this._set(ids);
+    this.#set(ids);
   }
 
-  private _onReset(): void {
-    void this._read();
+  #onReset(): void {
+    void this.#read();
   }
 
-  private _set(ids: ReadonlySet<string>): void {
-    const before = this._ids.size;
-    this._ids = ids;
+  #set(ids: ReadonlySet<string>): void {
+    const before = this.#ids.size;
+    this.#ids = ids;
     if (before !== ids.size) {
-      this._changed.emit(ids.size);
+      this.#changed.emit(ids.size);
     }
   }
 
-  private _ids: ReadonlySet<string> = new Set();
-  private readonly _changed = new Signal<this, number>(this);
+  #ids: ReadonlySet<string> = new Set();
+  readonly #changed = new Signal<this, number>(this);
 }

@@ -17,61 +17,64 @@ const PURPOSE = 'assistants';
 
 /** The tab of one vector store. */
 export class StoreDetailWidget extends ReactWidget {
-  constructor(
-    private readonly _id: string,
-    private readonly _context: IStoreContext,
-    private readonly _snippets: ISnippets
-  ) {
+  readonly #id: string;
+  readonly #context: IStoreContext;
+  readonly #snippets: ISnippets;
+
+  constructor(id: string, context: IStoreContext, snippets: ISnippets) {
     super();
+    this.#id = id;
+    this.#context = context;
+    this.#snippets = snippets;
     this.addClass('jp-PerijoveTab');
-    this._model = new StoreDetailModel(_id, _context.api());
-    this._model.changed.connect(this._name, this);
-    void this._load();
+    this.#model = new StoreDetailModel(id, context.api());
+    this.#model.changed.connect(this.#name, this);
+    void this.#load();
   }
 
   override dispose(): void {
-    this._model.dispose();
+    this.#model.dispose();
     super.dispose();
   }
 
   protected override render(): JSX.Element {
-    const { client, trans } = this._context;
+    const { client, trans } = this.#context;
     return (
       <PlatformGate status={client.status} trans={trans}>
-        <StoreDetail model={this._model} actions={this._actions()} trans={trans} />
+        <StoreDetail model={this.#model} actions={this.#actions()} trans={trans} />
       </PlatformGate>
     );
   }
 
-  private async _load(): Promise<void> {
-    await this._context.client.status.whenReady();
+  async #load(): Promise<void> {
+    await this.#context.client.status.whenReady();
     if (!this.isDisposed) {
-      await this._model.load();
+      await this.#model.load();
     }
   }
 
-  private _name(): void {
-    const { store } = this._model;
+  #name(): void {
+    const { store } = this.#model;
     if (store) {
       this.title.label = store.name || store.id;
     }
   }
 
-  private _actions(): IStoreActions {
-    const { commands, trans } = this._context;
+  #actions(): IStoreActions {
+    const { commands, trans } = this.#context;
     return {
-      addFiles: () => void commands.execute(ids.ADD_FILES, { ids: [this._id] }),
-      upload: files => this._upload(files),
-      removeFile: file => void this._removeFile(file),
+      addFiles: () => void commands.execute(ids.ADD_FILES, { ids: [this.#id] }),
+      upload: files => this.#upload(files),
+      removeFile: file => void this.#removeFile(file),
       openFile: id => void commands.execute(OPEN_DETAIL, { kind: 'file', id }),
       chat: id => void commands.execute(ids.CHAT_STORE, { ids: [id] }),
       copy: text => copyText(text, trans),
-      insertSearch: query => void this._snippets.insert(SEARCH_KIND, searchId(this._id, query))
+      insertSearch: query => void this.#snippets.insert(SEARCH_KIND, searchId(this.#id, query))
     };
   }
 
-  private async _upload(files: readonly File[]): Promise<void> {
-    const { client, trans } = this._context;
+  async #upload(files: readonly File[]): Promise<void> {
+    const { client, trans } = this.#context;
     const tasks = files.map(file => client.uploads.start(file, PURPOSE));
     await attempt(
       trans.__('The files were not added.'),
@@ -79,7 +82,7 @@ export class StoreDetailWidget extends ReactWidget {
         const results = await Promise.all(tasks.map(resultOf));
         const uploaded = results.filter((id): id is string => id !== null);
         if (uploaded.length > 0) {
-          await this._model.addFiles(uploaded);
+          await this.#model.addFiles(uploaded);
         }
         const failed = tasks.find(task => task.state === 'failed');
         if (failed) {
@@ -90,8 +93,8 @@ export class StoreDetailWidget extends ReactWidget {
     );
   }
 
-  private async _removeFile(file: IStoreFile): Promise<void> {
-    const { preferences, trans } = this._context;
+  async #removeFile(file: IStoreFile): Promise<void> {
+    const { preferences, trans } = this.#context;
     const confirmed = await confirmDelete(
       {
         title: trans.__('Remove this file from the vector store?'),
@@ -104,13 +107,13 @@ export class StoreDetailWidget extends ReactWidget {
     if (confirmed) {
       await attempt(
         trans.__('The file was not removed.'),
-        () => this._model.remove(file.id),
+        () => this.#model.remove(file.id),
         trans
       );
     }
   }
 
-  private readonly _model: StoreDetailModel;
+  readonly #model: StoreDetailModel;
 }
 
 async function resultOf(task: IUploadTask): Promise<string | null> {

@@ -28,11 +28,14 @@ export async function listFiles(client: IPerijoveClient): Promise<readonly IFile
 
 /** A dialog's content that keeps what was entered in `value`. */
 class FormBody<T> extends ReactWidget {
+  readonly #render: (value: T, set: (value: T) => void) => JSX.Element;
+
   constructor(
     public value: T,
-    private readonly _render: (value: T, set: (value: T) => void) => JSX.Element
+    render: (value: T, set: (value: T) => void) => JSX.Element
   ) {
     super();
+    this.#render = render;
     this.addClass('jp-PerijoveEdit-dialog');
   }
 
@@ -41,7 +44,7 @@ class FormBody<T> extends ReactWidget {
   }
 
   protected override render(): JSX.Element {
-    return this._render(this.value, value => {
+    return this.#render(this.value, value => {
       this.value = value;
       this.update();
     });

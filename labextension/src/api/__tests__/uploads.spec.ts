@@ -18,10 +18,10 @@ class FakePlatform {
     if (request.signal?.aborted) {
       throw new DOMException('given up', 'AbortError');
     }
-    return this._answer(path, request) as T;
+    return this.#answer(path, request) as T;
   }
 
-  private _answer(path: string, request: IRequest): unknown {
+  #answer(path: string, request: IRequest): unknown {
     const upload = { id: 'upload_1', object: 'upload', status: this.status };
     if (path.endsWith('/parts')) {
       const failure = this.failures.shift();

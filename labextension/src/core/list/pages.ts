@@ -22,34 +22,34 @@ interface IMade extends IObject {
 
 /** Reads lists page by page, several of them as one, the newest first. */
 export class Pages<T extends IObject> {
-  constructor(
-    private readonly _client: Pick<IPerijoveClient, 'list'>,
-    sources: readonly IListSource<T>[]
-  ) {
-    this._parts = sources.map(source => ({ source, held: [], more: true }));
+  readonly #client: Pick<IPerijoveClient, 'list'>;
+
+  constructor(client: Pick<IPerijoveClient, 'list'>, sources: readonly IListSource<T>[]) {
+    this.#client = client;
+    this.#parts = sources.map(source => ({ source, held: [], more: true }));
   }
 
   /** Read what follows these objects, which were read before. */
   async read(after: readonly T[]): Promise<Pick<IPage<T>, 'data' | 'has_more'>> {
-    await Promise.all(this._parts.map(part => this._fill(part, after)));
-    const data = this._merge();
-    return { data, has_more: this._parts.some(part => part.more || part.held.length > 0) };
+    await Promise.all(this.#parts.map(part => this.#fill(part, after)));
+    const data = this.#merge();
+    return { data, has_more: this.#parts.some(part => part.more || part.held.length > 0) };
   }
 
   /** Forget what was read of an object and not yet given out: an event has told of it since. */
   drop(id: string): void {
-    for (const part of this._parts) {
+    for (const part of this.#parts) {
       part.held = part.held.filter(item => item.id !== id);
     }
   }
 
-  private async _fill(part: IPart<T>, after: readonly T[]): Promise<void> {
+  async #fill(part: IPart<T>, after: readonly T[]): Promise<void> {
     if (part.held.length > 0 || !part.more) {
       return;
     }
     const { object, path, query } = part.source;
-    const own = this._parts.length > 1 ? after.filter(item => item.object === object) : after;
-    const page = await this._client.list<T>(path, {
+    const own = this.#parts.length > 1 ? after.filter(item => item.object === object) : after;
+    const page = await this.#client.list<T>(path, {
       limit: PAGE_SIZE,
       ...query,
       after: own[own.length - 1]?.id
@@ -59,11 +59,11 @@ export class Pages<T extends IObject> {
   }
 
   /** Of what is held, all that comes before anything that has not been read. */
-  private _merge(): readonly T[] {
+  #merge(): readonly T[] {
     const merged: T[] = [];
     for (;;) {
-      const filled = this._parts.filter(part => part.held.length > 0);
-      if (filled.length === 0 || this._parts.some(part => part.more && part.held.length === 0)) {
+      const filled = this.#parts.filter(part => part.held.length > 0);
+      if (filled.length === 0 || this.#parts.some(part => part.more && part.held.length === 0)) {
         return merged;
       }
       const first = filled.reduce((a, b) => (madeAt(b.held[0]) > madeAt(a.held[0]) ? b : a));
@@ -72,7 +72,7 @@ export class Pages<T extends IObject> {
     }
   }
 
-  private readonly _parts: readonly IPart<T>[];
+  readonly #parts: readonly IPart<T>[];
 }
 
 /** One list of several. */
