@@ -6,7 +6,7 @@ from pathlib import Path
 import jupyterlab
 
 BUNDLE = Path(__file__).parents[1] / "server_extension" / "perijove" / "labextension" / "static"
-BUDGET_KB = {"at start": 100, "all together": 260}
+BUDGET_KB = {"at start": 100, "all together": 250}
 AT_START = ("./extension", "./style")
 """What JupyterLab asks of every extension at once."""
 

@@ -13,15 +13,13 @@ export const clustersPlugin = objectPlugin({
   name: 'clusters',
   description: 'Clusters of the Perijove platform.',
   activate: (host): void => {
-    const { commands, client, details, preferences, snippets, trans } = host;
+    const { client, snippets, trans } = host;
     const model = new ObjectListModel<ICluster>(client, {
       path: CLUSTERS,
       object: 'cluster',
       leads: cluster => cluster.kind === 'local'
     });
-    const api = new ClustersApi(client);
-    const context: IClusterContext = { commands, client, model, api, details, preferences, trans };
-
+    const context: IClusterContext = { ...host, model, api: new ClustersApi(client) };
     addClusterCommands(context);
     addObjectKind(host, {
       model,

@@ -19,19 +19,12 @@ export const filesPlugin = objectPlugin({
   name: 'files',
   description: 'The Files section of the Perijove panel.',
   activate: (host): void => {
-    const { commands, client, details, preferences, snippets, trans } = host;
+    const { client, snippets, trans } = host;
     const model = new ObjectListModel<IFile>(client, { path: '/v1/files', object: 'file' });
-    const context: IFileContext = {
-      commands,
-      api: new FilesApi(client),
-      uploads: client.uploads,
-      model,
-      details,
-      preferences,
-      trans
-    };
+    const { uploads } = client;
+    const context: IFileContext = { ...host, api: new FilesApi(client), uploads, model };
     addFileCommands(context);
-    client.uploads.changed.connect(uploads => takeResults(uploads, model), model);
+    uploads.changed.connect(() => takeResults(uploads, model), model);
     addObjectKind(host, {
       model,
       followers: Object.values(FILE_COMMANDS),

@@ -21,14 +21,12 @@ export const modelsPlugin = objectPlugin<[IDocumentManager]>({
   description: 'The Models section of the Perijove panel.',
   optional: [IDocumentManager],
   activate: (host, manager): void => {
-    const { commands, client, details, preferences, snippets, translator, trans } = host;
+    const { client, snippets, translator, trans } = host;
     const model = new ObjectListModel<IModel>(client, { path: '/v1/models', object: 'model' });
     const context: IModelContext = {
-      commands,
+      ...host,
       api: new ModelsApi(client),
       model,
-      details,
-      preferences,
       picker: () =>
         // The embedded platform shares the machine of the Jupyter server, whose files Lab can browse.
         manager && client.status.current?.embedded
@@ -37,8 +35,7 @@ export const modelsPlugin = objectPlugin<[IDocumentManager]>({
                 manager,
                 translator
               )
-          : null,
-      trans
+          : null
     };
     addModelCommands(context);
     addObjectKind(host, {

@@ -13,15 +13,14 @@ export const vectorStoresPlugin = objectPlugin({
   name: 'vector-stores',
   description: 'Vector stores of the Perijove platform.',
   activate: (host): void => {
-    const { commands, client, details, preferences, snippets, trans } = host;
+    const { client, snippets, trans } = host;
     const model = new ObjectListModel<IVectorStore>(client, {
       path: '/v1/vector_stores',
       object: 'vector_store'
     });
     let made: VectorStoresApi | undefined;
     const api = () => (made ??= new VectorStoresApi(client));
-    const context: IStoreContext = { commands, client, model, api, details, preferences, trans };
-
+    const context: IStoreContext = { ...host, model, api };
     addStoreCommands(context);
     snippets.add(SEARCH_KIND, searchSnippets);
     addObjectKind(host, {
