@@ -2,6 +2,7 @@ import { IRenderMimeRegistry } from '@jupyterlab/rendermime';
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
+import { Button } from '../core/Button';
 import { Composer } from './Composer';
 import { IMessageActions, MessageView } from './MessageView';
 import { ParametersForm } from './ParametersForm';
@@ -136,14 +137,9 @@ function Settings(props: IChatViewProps): JSX.Element {
             ))}
           </select>
         </label>
-        <button
-          type="button"
-          className="jp-PerijoveButton"
-          disabled={session.messages.length === 0}
-          onClick={() => session.clear()}
-        >
+        <Button disabled={session.messages.length === 0} onClick={() => session.clear()}>
           {trans.__('Clear')}
-        </button>
+        </Button>
       </div>
       <ParametersForm
         parameters={session.parameters}

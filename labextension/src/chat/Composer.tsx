@@ -1,6 +1,7 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
+import { Button } from '../core/Button';
 interface IComposerProps {
   readonly busy: boolean;
   /** Why nothing can be asked now, or null. */
@@ -61,26 +62,20 @@ export function Composer(props: IComposerProps): JSX.Element {
       />
       <div className="jp-PerijoveChat-send">
         {busy ? (
-          <button
+          <Button
             key="stop"
-            type="button"
-            className="jp-PerijoveButton jp-mod-warn"
+            mod="warn"
             onClick={() => {
               onStop();
               field.current?.focus();
             }}
           >
             {trans.__('Stop')}
-          </button>
+          </Button>
         ) : (
-          <button
-            key="send"
-            type="submit"
-            className="jp-PerijoveButton jp-mod-accept"
-            disabled={!ready}
-          >
+          <Button key="send" type="submit" mod="accept" disabled={!ready}>
             {trans.__('Send')}
-          </button>
+          </Button>
         )}
         <span id={hint} className="jp-PerijoveChat-hint">
           {blocked ?? trans.__('Enter sends, Shift+Enter breaks the line, Esc stops.')}

@@ -6,7 +6,7 @@ import { ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { ApiError, ICluster, IRegistrationToken } from '../api';
-import { attempt, formatAbsolute, IFormField, showForm } from '../core';
+import { attempt, Button, formatAbsolute, IFormField, showForm } from '../core';
 import { IClusterContext } from './commands';
 import * as ids from './ids';
 import { firstJoining, IJoining, nextJoining, PLACEHOLDER } from './joining';
@@ -176,15 +176,13 @@ function Copyable(props: {
   return (
     <div className="jp-PerijoveJoining-command">
       <pre>{text}</pre>
-      <button
-        type="button"
-        className="jp-PerijoveButton"
+      <Button
         onClick={copy}
         // Dialogs of Lab keep the press of Enter from buttons in their body.
         onKeyUp={event => event.key === 'Enter' && copy()}
       >
         {copied ? trans.__('Copied') : label}
-      </button>
+      </Button>
     </div>
   );
 }

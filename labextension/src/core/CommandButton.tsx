@@ -4,6 +4,7 @@ import { ReadonlyJSONObject } from '@lumino/coreutils';
 import { ISignal } from '@lumino/signaling';
 import * as React from 'react';
 
+import { Button } from './Button';
 import { useSignals } from './useSignals';
 
 /** A button that runs a command, labelled and enabled as the command says. */
@@ -21,14 +22,13 @@ export function CommandButton(props: {
   }
   const icon = commands.icon(command, args);
   return (
-    <button
-      className="jp-PerijoveButton"
+    <Button
       title={commands.caption(command, args) || undefined}
       disabled={!commands.isEnabled(command, args)}
       onClick={() => void commands.execute(command, args)}
     >
       {icon instanceof LabIcon && <icon.react tag="span" />}
       {commands.label(command, args)}
-    </button>
+    </Button>
   );
 }

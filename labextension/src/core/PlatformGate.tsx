@@ -2,6 +2,7 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { IStatusSource } from '../api';
+import { Button } from './Button';
 import { attempt } from './notifications';
 import { useSignals } from './useSignals';
 
@@ -68,23 +69,21 @@ export function PlatformMessage(props: IGateProps): React.ReactElement | null {
       {current.remedy && <p>{current.remedy}</p>}
       <div className="jp-PerijoveMessage-actions">
         {current.embedded && (
-          <button
-            className="jp-PerijoveButton"
+          <Button
             disabled={busy}
             onClick={() =>
               void act(trans.__('The platform was not restarted.'), () => status.restart())
             }
           >
             {trans.__('Restart the platform')}
-          </button>
+          </Button>
         )}
-        <button
-          className="jp-PerijoveButton"
+        <Button
           disabled={busy}
           onClick={() => void act(trans.__('No answer.'), () => status.refresh())}
         >
           {trans.__('Try again')}
-        </button>
+        </Button>
       </div>
     </div>
   );

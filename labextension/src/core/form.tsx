@@ -4,6 +4,7 @@ import { HTMLSelect, ReactWidget } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { ApiError, errorText } from '../api';
+import { Button } from './Button';
 import { attempt } from './notifications';
 
 /** One field of a form. */
@@ -215,15 +216,13 @@ function Field(props: IFieldProps): React.ReactElement {
             onChange={event => props.onChange(event.target.value)}
           />
           {field.picker && (
-            <button
-              type="button"
-              className="jp-PerijoveButton"
+            <Button
               onClick={props.onPick}
               // Dialogs of Lab keep the press of Enter from buttons in their body.
               onKeyUp={event => event.key === 'Enter' && props.onPick()}
             >
               {field.picker.label}
-            </button>
+            </Button>
           )}
         </div>
       )}

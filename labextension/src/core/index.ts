@@ -1,3 +1,4 @@
+export * from './Button';
 export * from './clock';
 export * from './CommandButton';
 export * from './commandIds';

@@ -2,7 +2,7 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { errorText, IFile, IFilePreview, IFileProblem, isAbort } from '../api';
-import { ListFailure, ListProgress } from '../core';
+import { Button, ListFailure, ListProgress } from '../core';
 import { FilesApi } from './api';
 import { csvRows, formatOf, IPreviewTable, jsonRows, textRows } from './rows';
 
@@ -72,13 +72,12 @@ function Pager(props: {
   const last = preview.offset + preview.lines.length;
   return (
     <div className="jp-PerijovePreview-pager">
-      <button
-        className="jp-PerijoveButton"
+      <Button
         disabled={preview.offset === 0}
         onClick={() => onOffset(Math.max(0, preview.offset - PAGE))}
       >
         {trans.__('Earlier lines')}
-      </button>
+      </Button>
       <span>
         {preview.lines.length === 0
           ? trans.__('No lines')
@@ -86,13 +85,9 @@ function Pager(props: {
             ? trans.__('Lines %1 to %2', preview.offset + 1, last)
             : trans.__('Lines %1 to %2 of %3', preview.offset + 1, last, preview.total_lines)}
       </span>
-      <button
-        className="jp-PerijoveButton"
-        disabled={!preview.has_more}
-        onClick={() => onOffset(preview.offset + PAGE)}
-      >
+      <Button disabled={!preview.has_more} onClick={() => onOffset(preview.offset + PAGE)}>
         {trans.__('Later lines')}
-      </button>
+      </Button>
     </div>
   );
 }

@@ -2,6 +2,7 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { errorText, IFile, IFileProblem, IFileValidation, isAbort } from '../api';
+import { Button } from '../core/Button';
 import { FilesApi } from './api';
 import { formatOf } from './rows';
 
@@ -67,9 +68,7 @@ export function Validation(props: {
       {running && <p>{trans.__('Checking the file for fine-tuning…')}</p>}
       {error !== null && <p className="jp-PerijoveField-error">{error}</p>}
       {!running && result === null && (
-        <button className="jp-PerijoveButton" onClick={run}>
-          {trans.__('Check for fine-tuning')}
-        </button>
+        <Button onClick={run}>{trans.__('Check for fine-tuning')}</Button>
       )}
       {result !== null && <Result result={result} onLine={onLine} trans={trans} />}
     </section>

@@ -3,6 +3,7 @@ import { closeIcon } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { IFile } from '../api';
+import { Button } from '../core/Button';
 import { IBatchForm, IInput, IVariable, MAX_INPUTS, MAX_VARIABLES, pathFor } from './batchForm';
 import { UploadField, withCurrent } from './fields';
 import { IFormState } from './useJobForm';
@@ -149,11 +150,7 @@ function Rows<T>(props: {
           </button>
         </div>
       ))}
-      {onAdd && (
-        <button type="button" className="jp-PerijoveButton" onClick={onAdd}>
-          {addLabel}
-        </button>
-      )}
+      {onAdd && <Button onClick={onAdd}>{addLabel}</Button>}
     </fieldset>
   );
 }

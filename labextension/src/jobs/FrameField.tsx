@@ -2,6 +2,7 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { errorText } from '../api';
+import { Button } from '../core/Button';
 import { IDataFrame } from './dataframes';
 
 /** The DataFrames of a notebook's kernel. */
@@ -45,21 +46,15 @@ export function FrameField(props: {
 
   return (
     <div className="jp-PerijoveEdit-frames">
-      <button type="button" className="jp-PerijoveButton" onClick={() => void look()}>
+      <Button onClick={() => void look()}>
         {trans.__('Take a DataFrame of %1…', source.notebook)}
-      </button>
+      </Button>
       <span role="status">{status}</span>
       {frames && frames.length > 0 && (
         <ul aria-label={trans.__('DataFrames')}>
           {frames.map(frame => (
             <li key={frame.name}>
-              <button
-                type="button"
-                className="jp-PerijoveButton"
-                onClick={() => void take(frame.name)}
-              >
-                {frame.name}
-              </button>{' '}
+              <Button onClick={() => void take(frame.name)}>{frame.name}</Button>{' '}
               {trans._n('%1 row', '%1 rows', frame.rows, frame.rows)} ({frame.columns.join(', ')})
             </li>
           ))}

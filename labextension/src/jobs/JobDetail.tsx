@@ -3,7 +3,7 @@ import { UseSignal } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
 import { isEnded } from '../api';
-import { CHAT, COPY_ID, formatDuration, Pending, RelativeTime } from '../core';
+import { Button, CHAT, COPY_ID, formatDuration, Pending, RelativeTime } from '../core';
 import { Checkpoints } from './Checkpoints';
 import { JobDetailModel } from './detailModel';
 import { durationText } from './duration';
@@ -87,23 +87,22 @@ interface IPartProps {
 
 function Buttons({ job, links }: IPartProps): JSX.Element {
   const { commands, trans } = links;
-  const button = (label: string, run: () => void, style = ''): JSX.Element => (
-    <button type="button" className={`jp-PerijoveButton ${style}`} onClick={run}>
+  const button = (label: string, run: () => void, mod?: 'accept' | 'warn'): JSX.Element => (
+    <Button mod={mod} onClick={run}>
       {label}
-    </button>
+    </Button>
   );
-  const command = (id: string, style?: string): JSX.Element => {
+  const command = (id: string, mod?: 'accept' | 'warn'): JSX.Element => {
     const args = { ids: [job.id], kind: ids.JOB_KIND };
-    return button(commands.label(id, args), () => void commands.execute(id, args), style);
+    return button(commands.label(id, args), () => void commands.execute(id, args), mod);
   };
   const model = job.object === 'fine_tuning.job' ? job.fine_tuned_model : null;
   return (
     <div className="jp-PerijoveJob-buttons" role="toolbar" aria-label={trans.__('Job')}>
-      {model &&
-        button(trans.__('Try it'), () => void commands.execute(CHAT, { model }), 'jp-mod-accept')}
+      {model && button(trans.__('Try it'), () => void commands.execute(CHAT, { model }), 'accept')}
       {job.state === 'running' && command(ids.PAUSE_JOB)}
       {job.state === 'paused' && command(ids.RESUME_JOB)}
-      {!isEnded(job.state) && command(ids.CANCEL_JOB, 'jp-mod-warn')}
+      {!isEnded(job.state) && command(ids.CANCEL_JOB, 'warn')}
       {command(ids.CLONE_JOB)}
       {command(COPY_ID)}
       {button(trans.__('Insert code'), () => links.insertCode(job.id))}

@@ -3,6 +3,7 @@ import * as React from 'react';
 
 import { errorText, ICluster } from '../api';
 import { healthText, placeText } from '../clusters/words';
+import { Button } from '../core/Button';
 import { FormField } from './FormField';
 import { IRunForm, priorities } from './runFields';
 import { IFormState } from './useJobForm';
@@ -42,9 +43,9 @@ export function JobForm<F>(props: {
       )}
       {children}
       <div className="jp-PerijoveEdit-buttons">
-        <button type="submit" className="jp-PerijoveButton jp-mod-accept" disabled={form.busy}>
+        <Button type="submit" mod="accept" disabled={form.busy}>
           {form.busy ? trans.__('Creating…') : submitLabel}
-        </button>
+        </Button>
       </div>
     </form>
   );
@@ -204,9 +205,7 @@ export function UploadField(props: {
         onChange={() => void onChange()}
         aria-label={label}
       />
-      <button type="button" className="jp-PerijoveButton" onClick={() => input.current?.click()}>
-        {label}
-      </button>
+      <Button onClick={() => input.current?.click()}>{label}</Button>
       <span role="status">{status}</span>
     </div>
   );

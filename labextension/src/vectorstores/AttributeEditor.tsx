@@ -2,6 +2,7 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
 import { errorText } from '../api/errors';
+import { Button } from '../core/Button';
 import { checkRows, fromRows, toRows } from './attributes';
 import { Attributes } from './types';
 
@@ -58,16 +59,10 @@ export function AttributeEditor(props: {
         </div>
       )}
       <div className="jp-PerijoveEdit-buttons">
-        <button
-          type="submit"
-          className="jp-PerijoveButton jp-mod-accept"
-          disabled={problem !== null}
-        >
+        <Button type="submit" mod="accept" disabled={problem !== null}>
           {trans.__('Save')}
-        </button>
-        <button type="button" className="jp-PerijoveButton" onClick={close}>
-          {trans.__('Close')}
-        </button>
+        </Button>
+        <Button onClick={close}>{trans.__('Close')}</Button>
       </div>
     </form>
   );

@@ -1,6 +1,7 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 import * as React from 'react';
 
+import { Button } from '../core/Button';
 import { StoreDetailModel } from './detailModel';
 import { highlight } from './highlight';
 import { IPassageSource, ISearchResult } from './types';
@@ -37,17 +38,12 @@ export function SearchBox(props: ISearchBoxProps): JSX.Element {
           aria-label={trans.__('Search this vector store')}
           onChange={event => setQuery(event.target.value)}
         />
-        <button type="submit" className="jp-PerijoveButton jp-mod-accept" disabled={blank}>
+        <Button type="submit" mod="accept" disabled={blank}>
           {trans.__('Search')}
-        </button>
-        <button
-          type="button"
-          className="jp-PerijoveButton"
-          disabled={blank}
-          onClick={() => insertCode(query.trim())}
-        >
+        </Button>
+        <Button disabled={blank} onClick={() => insertCode(query.trim())}>
           {trans.__('Insert code')}
-        </button>
+        </Button>
       </form>
       {search?.error && (
         <div role="alert" className="jp-PerijoveEdit-refused">

@@ -2,6 +2,7 @@ import { TranslationBundle } from '@jupyterlab/translation';
 import { UseSignal } from '@jupyterlab/ui-components';
 import * as React from 'react';
 
+import { Button } from '../core/Button';
 import { RelativeTime } from '../core/clock';
 import { formatBytes } from '../core/format';
 import { Pending } from '../core/list/ListStates';
@@ -51,15 +52,9 @@ function Detail(props: IStoreDetailProps): JSX.Element {
       <Facts store={store} trans={trans} />
       <div className="jp-PerijoveJob-buttons" role="toolbar" aria-label={trans.__('Vector store')}>
         <UploadButton upload={actions.upload} trans={trans} />
-        <button type="button" className="jp-PerijoveButton" onClick={actions.addFiles}>
-          {trans.__('Add uploaded files…')}
-        </button>
-        <button type="button" className="jp-PerijoveButton" onClick={() => actions.chat(store.id)}>
-          {trans.__('Chat with these files')}
-        </button>
-        <button type="button" className="jp-PerijoveButton" onClick={() => actions.copy(store.id)}>
-          {trans.__('Copy id')}
-        </button>
+        <Button onClick={actions.addFiles}>{trans.__('Add uploaded files…')}</Button>
+        <Button onClick={() => actions.chat(store.id)}>{trans.__('Chat with these files')}</Button>
+        <Button onClick={() => actions.copy(store.id)}>{trans.__('Copy id')}</Button>
       </div>
       <SearchBox
         model={model}
@@ -126,13 +121,9 @@ function UploadButton({ upload, trans }: IUploadProps): JSX.Element {
           event.target.value = '';
         }}
       />
-      <button
-        type="button"
-        className="jp-PerijoveButton jp-mod-accept"
-        onClick={() => input.current?.click()}
-      >
+      <Button mod="accept" onClick={() => input.current?.click()}>
         {trans.__('Upload files…')}
-      </button>
+      </Button>
     </>
   );
 }

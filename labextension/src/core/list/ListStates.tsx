@@ -3,6 +3,7 @@ import { CommandRegistry } from '@lumino/commands';
 import { ReadonlyJSONObject } from '@lumino/coreutils';
 import * as React from 'react';
 
+import { Button } from '../Button';
 /** What an empty list says: what it is for and what to do next. */
 export interface IEmptyState {
   readonly title: string;
@@ -23,13 +24,12 @@ export function EmptyState(
       <p>{props.text}</p>
       <div className="jp-PerijoveMessage-actions">
         {props.actions.map(action => (
-          <button
+          <Button
             key={action.label}
-            className="jp-PerijoveButton"
             onClick={() => void props.commands.execute(action.command, action.args)}
           >
             {action.label}
-          </button>
+          </Button>
         ))}
       </div>
     </div>
@@ -53,9 +53,7 @@ export function ListFailure(props: {
   return (
     <div className="jp-PerijoveMessage jp-mod-error" role="alert">
       <p>{props.error}</p>
-      <button className="jp-PerijoveButton" onClick={props.onRetry}>
-        {props.trans.__('Try again')}
-      </button>
+      <Button onClick={props.onRetry}>{props.trans.__('Try again')}</Button>
     </div>
   );
 }
