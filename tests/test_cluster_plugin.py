@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import programs
 import pytest
-from testbed import cluster, packages
+import yaml
+from testbed import cluster, layout, named, packages
 
 Run = Callable[..., pytest.RunResult]
 INI = """
@@ -61,8 +63,9 @@ def run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Run:
 
     monkeypatch.setattr(cluster, "undisturbed", undisturbed)
     monkeypatch.setattr(packages, "cannot_run", lambda: None)
-    for name in ("CI", "PERIJOVE_TEST_KUBECONFIG"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(layout, "NAMED", None)
+    monkeypatch.setattr(layout, "LOAD", ("true",))
+    monkeypatch.delenv("CI", raising=False)
     pytester.makeini(INI)
     pytester.makeconftest(CONFTEST)
     pytester.makepyfile(test_a=TESTS, test_leftovers=LAST, test_z=TESTS)
@@ -114,3 +117,52 @@ def test_nothing_is_built_for_other_tests(run: Run, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(programs, "build_all", lambda: pytest.fail("it was built"))
     run("-m", "not cluster").assert_outcomes(passed=2, deselected=5)
     run("--collect-only")
+
+
+def kubeconfig(folder: Path, server: str) -> Path:
+    """One with two clusters, of which the second is the current context's."""
+    clusters = [{"name": name, "cluster": {"server": at}} for name, at in (("a", "https://192.0.2.7"), ("b", server))]
+    contexts = [{"name": "of-b", "context": {"cluster": "b", "user": "admin"}}]
+    config = {"clusters": clusters, "contexts": contexts, "current-context": "of-b"}
+    file = folder / "kubeconfig"
+    file.write_text(yaml.safe_dump(config))
+    return file
+
+
+def test_none_is_named() -> None:
+    assert named.from_environment({named.LOAD: "true", named.ADDRESS: "192.0.2.1"}) is None
+
+
+def test_a_cluster_is_named_with_what_its_tests_need(tmp_path: Path) -> None:
+    given = {named.KUBECONFIG: str(kubeconfig(tmp_path, "https://192.0.2.9:6443"))}
+    found = named.from_environment(
+        {**given, named.ADDRESS: "192.0.2.1", named.LOAD: "kind load image-archive --name 'a b'"}
+    )
+    assert found is not None
+    assert (found.server, found.address) == ("https://192.0.2.9:6443", "192.0.2.1")
+    assert found.load == ("kind", "load", "image-archive", "--name", "a b")
+    assert found.image == ""
+    bare = named.from_environment({**given, named.ADDRESS: "192.0.2.2"})
+    assert bare is not None
+    assert (bare.load, bare.image) == ((), "busybox:1.36")
+    assert bare.digest != found.digest
+    own = named.from_environment({**given, named.IMAGE: "example.org/busybox:1", named.LOAD: "true"})
+    assert own is not None
+    assert own.image == "example.org/busybox:1"
+
+
+def test_a_cluster_of_this_machine_does_not_get_a_loopback_address(tmp_path: Path) -> None:
+    for server in ("https://127.0.0.1:43210", "https://0.0.0.0:6550"):
+        found = named.from_environment({named.KUBECONFIG: str(kubeconfig(tmp_path, server))})
+        assert found is not None
+        assert not found.address.startswith(("127.", "0."))
+
+
+def test_what_is_no_kubeconfig_is_told_by_its_name(tmp_path: Path) -> None:
+    (tmp_path / "list").write_text("[]")
+    (tmp_path / "nothing").touch()
+    other = yaml.safe_load(kubeconfig(tmp_path, "https://192.0.2.9").read_text()) | {"current-context": "of-a"}
+    (tmp_path / "other").write_text(yaml.safe_dump(other))
+    for name in ("list", "nothing", "other", "missing"):
+        with pytest.raises(SystemExit, match=f"{named.KUBECONFIG}={tmp_path / name} is no kubeconfig"):
+            named.from_environment({named.KUBECONFIG: str(tmp_path / name)})

@@ -1,24 +1,22 @@
 """pytest's plugin for tests that want a real Kubernetes: their order, what is built for them, and what they ask for.
 
 `tests/conftest.py` loads it, so that there is one cluster in a session, wherever its tests lie. Other sessions may use
-the same one at the same time.
+the same one at the same time. With `PERIJOVE_TEST_KUBECONFIG` it is that of somebody else, which stays as it was.
 """
 
 import os
 import secrets
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
-from pathlib import Path
+from functools import partial
 
 import programs
 import pytest
 from real_cluster import Cluster, pod_spec
 from testbed import cluster as testbed
-from testbed import layout, packages
+from testbed import layout, named, packages
 from testbed.hosted import Hosted
 
-NAMED = "PERIJOVE_TEST_KUBECONFIG"
-IMAGE = "PERIJOVE_TEST_IMAGE"
 PROGRAMS = "PERIJOVE_TESTBED_BIN"
 LAST = "test_leftovers.py"
 # The first test waits for Debian's packages and for the cluster besides.
@@ -37,7 +35,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     wanted = [item for item in items if item.get_closest_marker("cluster")]
     if not wanted or config.option.collectonly:
         return
-    reason = None if os.environ.get(NAMED) else packages.cannot_run()
+    reason = packages.cannot_run() if layout.LOAD else None
     if reason is None:
         reason = _build(config, wanted)
     if reason is not None and not config.option.markexpr:
@@ -66,14 +64,18 @@ def _uses_cluster(item: pytest.Item) -> bool:
 
 def _build(config: pytest.Config, wanted: list[pytest.Item]) -> str | None:
     """Build the programs that the cluster, or its control plane alone, consists of; why not, when that cannot be."""
-    own_cluster = any(map(_uses_cluster, wanted)) and not os.environ.get(NAMED)
+    used = any(map(_uses_cluster, wanted))
     plane = any("control_plane" in getattr(item, "fixturenames", ()) for item in wanted)
-    if not own_cluster and (not plane or os.environ.get(PROGRAMS)):
+    if (used and layout.NAMED is None) or (plane and not os.environ.get(PROGRAMS)):
+        build = programs.build_all
+    elif used:
+        build = partial(programs.build, testbed.PROGRAMS)
+    else:
         return None
     try:
         # Minutes, the first time: who waits sees what is going on.
         with config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-            programs.build_all()
+            build()
     except programs.CannotBuild as error:
         return str(error)
     return None
@@ -101,16 +103,18 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    """The cluster, which is left as it was found: up or down. Of sessions at the same time the last one ends it."""
-    named = os.environ.get(NAMED)
-    if named:
-        yield Cluster(Path(named), os.environ.get(IMAGE, "busybox:1.36"))
+    """The cluster, which is left as it was found: up or down. Of sessions at the same time the last one ends it.
+
+    A test that asks for this one alone needs nothing of the cluster but Kubernetes, Kueue and busybox.
+    """
+    if not layout.LOAD:
+        yield Cluster(layout.ADMIN, layout.IMAGE)
         return
     reason = packages.cannot_run()
     if reason is not None:
-        pytest.skip(f"{reason}; or name a cluster's kubeconfig in {NAMED}")
+        pytest.skip(f"{reason}; or name a cluster's kubeconfig in {named.KUBECONFIG}, without {named.LOAD}")
     with testbed.used() as use:
-        yield Cluster(layout.ADMIN, layout.BUSYBOX_IMAGE, use)
+        yield Cluster(layout.ADMIN, layout.IMAGE, use)
 
 
 @pytest.fixture
@@ -136,9 +140,17 @@ def web(cluster: Cluster, namespace: str) -> str:
 
 @pytest.fixture(scope="session")
 def own_cluster(cluster: Cluster) -> Cluster:
-    """The test bed of this machine, not a cluster that was named: platforms here could not be reached from that."""
+    """The test bed of this machine, not a cluster that was named: for what is about its parts, or reads its files."""
+    if layout.NAMED is not None:
+        pytest.skip(f"about processes and files of the test bed, which the cluster of {named.KUBECONFIG} is not")
+    return cluster
+
+
+@pytest.fixture(scope="session")
+def joinable_cluster(cluster: Cluster) -> Cluster:
+    """One that platforms of this machine can have an agent in: it has our images, and its pods reach the platforms."""
     if cluster.use is None:
-        pytest.skip("platforms of tests run beside the test bed; a cluster that was named does not reach them")
+        pytest.skip(f"name a command in {named.LOAD} that gives an image archive to the cluster")
     return cluster
 
 
@@ -146,7 +158,7 @@ Make = Callable[..., Hosted]
 
 
 @pytest.fixture(scope="module")
-def make_hosted(own_cluster: Cluster) -> Iterator[Make]:
+def make_hosted(joinable_cluster: Cluster) -> Iterator[Make]:
     """Starts a platform with its agent, which is removed after the module's last test: ``make_hosted("purpose",
     tls=True)``; more as in `Hosted`."""
     with ExitStack() as stack:

@@ -19,17 +19,13 @@ class Cluster:
 
     Attributes:
         image: one with busybox's programs.
-        use: of this machine's test bed; ``None`` for a cluster that was named.
+        use: of what this machine has of it or beside it; ``None`` when that is nothing: a cluster was named, and no
+            way to give images to it.
     """
 
     kubeconfig: Path
     image: str
     use: Use | None = None
-
-    @property
-    def own(self) -> bool:
-        """Whether it is the test bed of this machine."""
-        return self.use is not None
 
     def command(self, *arguments: str) -> list[str]:
         return [str(program("kubectl")), f"--kubeconfig={self.kubeconfig}", *arguments]

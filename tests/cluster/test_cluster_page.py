@@ -1,5 +1,6 @@
 """What a cluster's page shows of the real one."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,23 +8,33 @@ import time
 from typing import Any
 
 from perijove_platform import __version__
+from real_cluster import Cluster
 from testbed.hosted import Hosted
-from testbed.layout import KUEUE_IMAGE
 
 SECONDS = 60.0
 
 
-def test_agents_and_versions(hosted: Hosted) -> None:
+def kueue_version(cluster: Cluster) -> str:
+    """The tag of its manager's image."""
+    spec = cluster.get("deployment", "kueue-controller-manager", "-n", "kueue-system")["spec"]["template"]["spec"]
+    image: str = next(each["image"] for each in spec["containers"] if each["name"] == "manager")
+    return image.partition("@")[0].rpartition(":")[2]
+
+
+def test_agents_and_versions(hosted: Hosted, cluster: Cluster) -> None:
     def page() -> Any:
         return hosted.call("GET", f"/v1/clusters/{hosted.cluster}")
 
-    wanted = {"agent": __version__, "kueue": KUEUE_IMAGE.rpartition(":")[2]}
+    wanted = {"agent": __version__, "kueue": kueue_version(cluster)}
     deadline = time.monotonic() + SECONDS
     while (found := page())["component_versions"] != wanted:
         assert time.monotonic() < deadline, found["component_versions"]
         time.sleep(0.2)
     assert (found["agents"], found["agent_versions"]) == (1, [__version__])
-    assert found["kubernetes_version"] == found["node_list"][0]["kubelet_version"]
+    version = json.loads(cluster.must("version", "-o", "json"))["serverVersion"]["gitVersion"]
+    assert found["kubernetes_version"] == version
+    kubelets = {node["status"]["nodeInfo"]["kubeletVersion"] for node in cluster.get("nodes")["items"]}
+    assert {node["kubelet_version"] for node in found["node_list"]} == kubelets
     assert found["problems"] == []
     command = [sys.executable, "-m", "perijove_platform", "clusters", "get", hosted.cluster]
     environment = {**os.environ, **hosted.environment()}

@@ -97,7 +97,7 @@ def waiting(person: Person, kernel: Kernel, holder: str, hosted: Hosted) -> str:
     made = kernel.run(
         f"run = perijove.fine_tune(rows, base={CHAT_MODEL!r}, {settings}, on={hosted.cluster!r}, wait=False)\nrun"
     )
-    job_id = re.findall(r"ftjob-\w+", made)[0]
+    job_id: str = re.findall(r"ftjob-\w+", made)[0]
     assert f"on {hosted.cluster}" in made or f"in the queue of {hosted.cluster}" in made
     person.reach(job_id, "waits for quota", lambda job: WAITS in (job["state_reason"] or ""), seconds=STARTED)
     return job_id

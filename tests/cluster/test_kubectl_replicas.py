@@ -18,23 +18,25 @@ SCRIPT = "touch /tmp/log; exec tail -f /tmp/log"
 
 
 @pytest.fixture(scope="module")
-def hosted(own_cluster: Cluster) -> Iterator[Hosted]:
+def hosted(joinable_cluster: Cluster) -> Iterator[Hosted]:
     """The agent dials the one address of both, where a balancer stands; replicas trust each other's certificate."""
     with Hosted.started("replicas", replicas=2, tls=True, s3=False) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def kubectl(own_cluster: Cluster, hosted: Hosted, tmp_path_factory: pytest.TempPathFactory) -> list[PersonsKubectl]:
+def kubectl(
+    joinable_cluster: Cluster, hosted: Hosted, tmp_path_factory: pytest.TempPathFactory
+) -> list[PersonsKubectl]:
     """A person's, at each replica; in the project's namespace runs the pod `writer`."""
     person = hosted.add_person("ada")
-    own_cluster.apply(manifests.namespace(person.project_id), manifests.role_binding(person.project_id))
+    joinable_cluster.apply(manifests.namespace(person.project_id), manifests.role_binding(person.project_id))
     metadata = {"name": "writer", "namespace": hosted.project_namespace}
-    spec = pod_spec(own_cluster.image, ["sh", "-c", SCRIPT])
+    spec = pod_spec(joinable_cluster.image, ["sh", "-c", SCRIPT])
     pod = yaml.safe_dump({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
-    until("the pod is made", lambda: own_cluster.kubectl("apply", "-f", "-", given=pod).returncode == 0)
+    until("the pod is made", lambda: joinable_cluster.kubectl("apply", "-f", "-", given=pod).returncode == 0)
     where = ("-n", hosted.project_namespace)
-    own_cluster.must("wait", *where, "pod/writer", "--for=condition=Ready", "--timeout=60s")
+    joinable_cluster.must("wait", *where, "pod/writer", "--for=condition=Ready", "--timeout=60s")
     return [
         PersonsKubectl.set_up(hosted, person, tmp_path_factory.mktemp(f"replica-{replica}"), replica=replica)
         for replica in range(2)
@@ -54,19 +56,21 @@ def linked(hosted: Hosted, cluster: Cluster) -> set[str]:
     return set(re.findall(r"to replica (\S+) stands", said))
 
 
-def test_the_agent_links_to_every_replica_also_to_one_that_comes_later(hosted: Hosted, own_cluster: Cluster) -> None:
-    until("the agent has both links", lambda: len(linked(hosted, own_cluster)) == 2)
+def test_the_agent_links_to_every_replica_also_to_one_that_comes_later(
+    hosted: Hosted, joinable_cluster: Cluster
+) -> None:
+    until("the agent has both links", lambda: len(linked(hosted, joinable_cluster)) == 2)
     hosted.platform.stop(1)
     hosted.platform.start(1)
-    until("the agent has a link to the new one", lambda: len(linked(hosted, own_cluster)) == 3)
+    until("the agent has a link to the new one", lambda: len(linked(hosted, joinable_cluster)) == 3)
 
 
 def test_what_goes_on_at_one_replica_survives_the_other(
-    hosted: Hosted, kubectl: list[PersonsKubectl], own_cluster: Cluster
+    hosted: Hosted, kubectl: list[PersonsKubectl], joinable_cluster: Cluster
 ) -> None:
     def write(line: str) -> None:
         command = ["sh", "-c", f"echo {line} >> /tmp/log"]
-        own_cluster.must("exec", "-n", hosted.project_namespace, "writer", "--", *command)
+        joinable_cluster.must("exec", "-n", hosted.project_namespace, "writer", "--", *command)
 
     for each in kubectl:
         assert each.must("exec", "writer", "--", "echo", "reached") == "reached\n"

@@ -1,8 +1,9 @@
 """Names, Services and the machine's own services, as pods reach them."""
 
 import pytest
-from real_cluster import Cluster, pod_spec
-from testbed import layout
+from real_cluster import Cluster, Done, pod_spec
+from testbed.layout import ADDRESS
+from testbed.ports import SERVICES, port_of
 
 
 @pytest.fixture
@@ -68,12 +69,13 @@ def test_names(cluster: Cluster, namespace: str, web: str) -> None:
     assert "NXDOMAIN" in unknown.stdout + unknown.stderr
 
 
-@pytest.mark.parametrize("port", [layout.S3_PORT, layout.POSTGRES_PORT])
-def test_pods_reach_the_machines_services(cluster: Cluster, namespace: str, web: str, port: int) -> None:
-    if not cluster.own:
-        pytest.skip("a cluster that was named has no services of ours")
-    connect = f"nc -w 5 {layout.NODE_ADDRESS} {port} </dev/null"
-    done = cluster.kubectl("exec", "-n", namespace, web, "--", "sh", "-c", connect)
+@pytest.mark.parametrize("name", SERVICES)
+def test_pods_reach_the_machines_services(joinable_cluster: Cluster, namespace: str, web: str, name: str) -> None:
+    def connect(port: int) -> Done:
+        script = f"nc -w 5 {ADDRESS} {port} </dev/null"
+        return joinable_cluster.kubectl("exec", "-n", namespace, web, "--", "sh", "-c", script)
+
+    done = connect(port_of(name))
     assert done.returncode == 0, done.stderr
-    refused = cluster.kubectl("exec", "-n", namespace, web, "--", "sh", "-c", connect.replace(str(port), "1"))
+    refused = connect(1)
     assert "refused" in refused.stderr

@@ -202,9 +202,13 @@ async def test_more_devices_than_there_are(place: Place, devices: None) -> None:
     await place.until(asks, JobState.QUEUED, "asks for 4 × nvidia.com/gpu, and the project may use 3 × nvidia.com/gpu")
 
 
+def _cpus(quantity: str) -> float:
+    return float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
+
+
 async def test_no_image_no_place_no_name(place: Place, cluster: Cluster) -> None:
     """The quota is free again each time: jobs that wait for ever would keep others from running."""
-    cpus = int(cluster.get("nodes")["items"][0]["status"]["allocatable"]["cpu"])
+    cpus = max(_cpus(node["status"]["allocatable"]["cpu"]) for node in cluster.get("nodes")["items"])
     pulls = await place.submit("true", image="registry.invalid/trainer:1")
     named = await place.submit("true", image="Not/A/Name:1")
 

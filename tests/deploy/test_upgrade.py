@@ -25,7 +25,7 @@ Json = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def hosted(own_cluster: Cluster) -> Iterator[Hosted]:
+def hosted(joinable_cluster: Cluster) -> Iterator[Hosted]:
     """A platform, and its agent by the version before."""
     found = Hosted.fresh("upgrade")
     try:
@@ -58,9 +58,9 @@ def reach(hosted: Hosted, job_id: str, state: str, reason: str = "") -> None:
 
 
 @pytest.fixture(scope="module")
-def running(hosted: Hosted, own_cluster: Cluster) -> str:
+def running(hosted: Hosted, joinable_cluster: Cluster) -> str:
     """The id of a job that runs."""
-    job_id = make_job(hosted, own_cluster.image, 0.01)
+    job_id = make_job(hosted, joinable_cluster.image, 0.01)
     reach(hosted, job_id, "running")
     return job_id
 
@@ -92,32 +92,32 @@ def version(cluster: Cluster, hosted: Hosted) -> str:
 
 
 def test_an_upgrade_and_its_rollback_keep_credential_and_jobs(
-    hosted: Hosted, own_cluster: Cluster, helm: Helm, running: str
+    hosted: Hosted, joinable_cluster: Cluster, helm: Helm, running: str
 ) -> None:
-    waiting = make_waiting(hosted, own_cluster)
-    jobs = objects(own_cluster, hosted.project_namespace)
-    kept, token = credential(own_cluster, hosted), hosted.call("GET", f"/v1/clusters/{hosted.cluster}")
+    waiting = make_waiting(hosted, joinable_cluster)
+    jobs = objects(joinable_cluster, hosted.project_namespace)
+    kept, token = credential(joinable_cluster, hosted), hosted.call("GET", f"/v1/clusters/{hosted.cluster}")
     assert kept["credential"]
     assert token["registration_token"]["state"] == "used"
     assert {f"Job/{job_id}" for job_id in (running, waiting)} <= jobs.keys()
-    before = version(own_cluster, hosted)
+    before = version(joinable_cluster, hosted)
     agents = set(hosted.agent_pods())
 
     def check(chart: str) -> None:
         nonlocal agents
-        assert version(own_cluster, hosted) == chart
+        assert version(joinable_cluster, hosted) == chart
         hosted.wait_connected()
         assert not agents & set(hosted.agent_pods())
         agents = set(hosted.agent_pods())
-        assert credential(own_cluster, hosted) == kept
+        assert credential(joinable_cluster, hosted) == kept
         now = hosted.call("GET", f"/v1/clusters/{hosted.cluster}")
         assert now["registration_token"] == token["registration_token"]
-        assert objects(own_cluster, hosted.project_namespace) == jobs
+        assert objects(joinable_cluster, hosted.project_namespace) == jobs
         reach(hosted, running, "running")
         # Over the new agent's link, a job goes all the way and back.
-        another = make_waiting(hosted, own_cluster)
+        another = make_waiting(hosted, joinable_cluster)
         hosted.call("POST", f"/v1/batch_jobs/{another}/cancel")
-        own_cluster.must("wait", "--for=delete", f"job/{another}", "-n", hosted.project_namespace, "--timeout=60s")
+        joinable_cluster.must("wait", "--for=delete", f"job/{another}", "-n", hosted.project_namespace, "--timeout=60s")
 
     assert before == PREVIOUS.stem
     hosted.install_agent()
@@ -125,7 +125,7 @@ def test_an_upgrade_and_its_rollback_keep_credential_and_jobs(
     assert before != f"perijove-agent-{present}"
     check(f"perijove-agent-{present}")
 
-    there = ["--kubeconfig", str(own_cluster.kubeconfig), "--namespace", hosted.namespace]
+    there = ["--kubeconfig", str(joinable_cluster.kubeconfig), "--namespace", hosted.namespace]
     done = helm(*there, "rollback", RELEASE, "1", "--wait", "--timeout=100s")
     assert done.returncode == 0, done.stderr
     check(before)

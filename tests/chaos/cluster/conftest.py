@@ -21,8 +21,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="package")
-def whole_world(own_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    with made(own_cluster, tmp_path_factory.mktemp("faults")) as world:
+def whole_world(joinable_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    with made(joinable_cluster, tmp_path_factory.mktemp("faults")) as world:
         yield world
 
 

@@ -6,6 +6,7 @@ import time
 
 import pytest
 from fine_tunes import JOBS, until
+from real_cluster import Cluster
 from testbed import addons, control_plane, kubectl
 from world import World
 
@@ -63,7 +64,7 @@ def test_the_platform_is_killed_again_and_again_while_jobs_are_made(world: World
 
 
 @pytest.mark.disturbs
-def test_the_api_server_is_away(world: World) -> None:
+def test_the_api_server_is_away(own_cluster: Cluster, world: World) -> None:
     runs = world.create(steps=8, hold_at=[3, 6])
     ends = world.create(steps=4, hold_at=[2])
     for job, step in ((runs, 3), (ends, 2)):

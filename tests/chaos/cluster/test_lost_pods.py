@@ -5,7 +5,6 @@ import re
 import pytest
 from fine_tunes import until
 from testbed import kubectl
-from testbed.layout import NODE
 from world import World
 
 
@@ -35,7 +34,9 @@ def test_a_trainer_without_memory_is_told_so_with_limit_and_peak(world: World) -
 def test_a_cordoned_node_takes_the_job_when_it_is_back(world: World) -> None:
     running = world.create(steps=4, hold_at=[2])
     world.reach_step(running, 2)
-    kubectl.kubectl("cordon", NODE)
+    found = kubectl.get("nodes")["items"]
+    nodes = [node["metadata"]["name"] for node in found if not node["spec"].get("unschedulable")]
+    kubectl.kubectl("cordon", *nodes)
     try:
         waiting = world.create(steps=2)
         shown = until(
@@ -50,6 +51,6 @@ def test_a_cordoned_node_takes_the_job_when_it_is_back(world: World) -> None:
         world.reach(running, "succeeded")
         world.truth.check()
     finally:
-        kubectl.kubectl("uncordon", NODE)
+        kubectl.kubectl("uncordon", *nodes)
     world.reach(waiting, "succeeded")
     world.truth.check()

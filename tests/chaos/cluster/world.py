@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import httpx
@@ -13,12 +14,13 @@ from fine_tunes import FINAL, JOBS, until
 from killable_platform import EventLog
 from perijove_platform import runner
 from pod_platform import OwnS3
+from programs import caches
 from random_model import write_random_model
 from real_cluster import Cluster
 from testbed import kubectl
 from testbed.hosted import Hosted
-from testbed.layout import NODE_ADDRESS
-from testbed.platforms import free_port
+from testbed.layout import ADDRESS
+from testbed.ports import free_port
 from truth import Place, Truth
 
 HERE = Path(__file__).parent
@@ -195,7 +197,7 @@ def made(cluster: Cluster, folder: Path) -> Iterator[World]:
     Args:
         folder: for the content of its object store.
     """
-    s3 = OwnS3(folder / "s3", address=NODE_ADDRESS, port=free_port())
+    s3 = OwnS3(folder / "s3", address=ADDRESS, port=free_port())
     settings = {
         **s3.settings(),
         "PERIJOVE_INSTALL_DEFAULT_MODELS": "false",
@@ -206,8 +208,12 @@ def made(cluster: Cluster, folder: Path) -> Iterator[World]:
     }
     s3.start()
     try:
-        with Hosted.started("faults", images=["trainer"], s3=False, settings=settings) as hosted:
-            packages = pods_packages(hosted.platform.folder / "packages")
+        with (
+            Hosted.started("faults", images=["trainer"], s3=False, settings=settings) as hosted,
+            # Where the training stack lies, too: a node that has this folder of the machine has both.
+            TemporaryDirectory(dir=caches(), prefix="packages-") as made_here,
+        ):
+            packages = pods_packages(Path(made_here, "packages"))
             with training_stack.claimed(cluster, hosted.project, packages):
                 world = World(hosted, cluster, s3)
                 yield world

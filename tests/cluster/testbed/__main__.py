@@ -4,7 +4,8 @@ import argparse
 import sys
 import time
 
-from testbed import cluster, dockerfiles, results
+from testbed import cluster, dockerfiles, named, results
+from testbed.layout import NAMED
 from testbed.steps import Failed, say, step
 
 # The platform's is large, and the platform runs on the machine.
@@ -21,6 +22,8 @@ def main() -> None:
     commands.add_parser("down", help="end it and leave the machine as it was")
     commands.add_parser("status", help="say whether it is up; status 1 when it is not")
     asked = parser.parse_args()
+    if NAMED:
+        sys.exit(f"testbed: this is about the test bed of this machine: unset {named.KUBECONFIG}")
     try:
         if asked.command == "status":
             state = "up" if cluster.is_up() else "down"

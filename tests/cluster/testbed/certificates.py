@@ -1,10 +1,10 @@
-"""The cluster's own authority, its certificates, and kubeconfigs with them."""
+"""The authority of our own, the certificates that it signs, and kubeconfigs with them."""
 
 import base64
 import json
 from pathlib import Path
 
-from testbed.layout import API_PORT, FIRST_SERVICE_ADDRESS, NODE, NODE_ADDRESS, PKI, STATE
+from testbed.layout import ADDRESS, API_PORT, FIRST_SERVICE_ADDRESS, NODE, NODE_ADDRESS, PKI, STATE
 from testbed.steps import run
 
 DAYS = "365"
@@ -23,20 +23,24 @@ SUBJECTS = {
     "kubelet": f"/O=system:nodes/CN=system:node:{NODE}",
     "proxy": "/CN=system:kube-proxy",
     "front-proxy": "/CN=front-proxy-client",
-    "platform": "/CN=perijove-platform",
 }
 ALTERNATIVES = {
     "apiserver": [*(f"DNS:{name}" for name in NAMES), f"IP:127.0.0.1,IP:{NODE_ADDRESS},IP:{FIRST_SERVICE_ADDRESS}"],
     "kubelet": [f"DNS:{NODE}", f"IP:{NODE_ADDRESS}"],
-    "platform": ["DNS:localhost", f"IP:127.0.0.1,IP:{NODE_ADDRESS}"],
 }
+OF_PLATFORMS = ["DNS:localhost", f"IP:127.0.0.1,IP:{ADDRESS}"]
 CLIENTS = ("admin", "controller-manager", "scheduler", "kubelet", "proxy")
 
 
-def make() -> None:
-    """Write the authority, every certificate and every kubeconfig, readable by root alone."""
+def make_platforms() -> None:
+    """Write the authority and the certificate of every platform, readable by root alone."""
     PKI.mkdir(mode=0o700, parents=True)
     _openssl("req", "-x509", *_new_key("ca"), "-out", "ca.crt", "-subj", "/CN=perijove-testbed", "-days", DAYS)
+    _certificate("platform", "/CN=perijove-platform", OF_PLATFORMS)
+
+
+def make_kubernetes() -> None:
+    """Write the certificates and kubeconfigs of the test bed's Kubernetes, signed by the same authority."""
     _openssl("genrsa", "-out", "sa.key", "2048")
     _openssl("rsa", "-in", "sa.key", "-pubout", "-out", "sa.pub")
     for name, subject in SUBJECTS.items():

@@ -1,11 +1,14 @@
-"""The whole of it: what is started in which order, and how it ends."""
+"""The whole of it: what is started in which order, and how it ends.
+
+Beside a cluster that is named, that is S3, PostgreSQL and certificates; Kubernetes and Kueue are there.
+"""
 
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from programs import CannotBuild, build_all, caches
+from programs import CannotBuild, build, build_all, caches
 
 from testbed import (
     addons,
@@ -17,15 +20,19 @@ from testbed import (
     network,
     node,
     packages,
+    ports,
     processes,
     services,
+    shared_objects,
 )
-from testbed.layout import LOGS, NODE, STATE
+from testbed.layout import BUSYBOX_IMAGE, IMAGE, LOGS, NAMED, STATE
 from testbed.lock import Lock
 from testbed.steps import Failed, say, step
 
 READY = STATE / "ready"
 """There once everything has been started: the names of its processes, without those of platforms that came later."""
+PROGRAMS = ("kubectl", "helm")
+"""What tests of a cluster that is named run on this machine."""
 PASSING = STATE / "passing"
 """There when tests have started it, of which the last to leave ends it."""
 
@@ -42,7 +49,9 @@ def alone() -> Iterator[None]:
 
 
 class Use:
-    """The test bed for somebody who uses it together with others, started if it was not up.
+    """The test bed, or what stands beside a cluster that is named, for somebody who uses it together with others.
+
+    It is started if it was not up.
 
     Args:
         passing: end it when the last one leaves, if it was not up before.
@@ -110,7 +119,7 @@ def undisturbed(*, alone: bool) -> Iterator[None]:
     Args:
         alone: this one does, so nobody else uses any of it meanwhile.
     """
-    lock = Lock(caches() / "disturbance.lock")
+    lock = Lock.of("disturbance")
     try:
         if alone:
             lock.exclude()
@@ -122,30 +131,36 @@ def undisturbed(*, alone: bool) -> Iterator[None]:
 
 
 def _lock() -> Lock:
-    return Lock(caches() / "cluster.lock")
+    return Lock.of("cluster")
 
 
 def is_up() -> bool:
     """Whether it was started whole, every part of it still runs, and the API server answers."""
     if not READY.exists():
         return False
-    return all(map(processes.running, READY.read_text().split())) and kubectl.succeeds("get", "node", NODE)
+    return all(map(processes.running, READY.read_text().split())) and kubectl.succeeds("get", "nodes")
 
 
 def up() -> None:
-    """Start the cluster with CoreDNS, Kueue, S3 and PostgreSQL, unless it is up; ended whole when a part fails."""
+    """Start the cluster with CoreDNS and Kueue, unless one is named, and S3 and PostgreSQL.
+
+    Nothing happens when it is up; when a part fails, it is ended whole.
+    """
     with step("Debian packages"):
         packages.ensure()
     with step("programs"):
         try:
-            build_all()
+            build(PROGRAMS) if NAMED else build_all()
         except CannotBuild as error:
             raise Failed(str(error)) from None
     if is_up():
         say("the cluster is up already")
         return
     down()
-    network.check_ports()
+    if NAMED:
+        ports.check_address()
+    else:
+        network.check_ports()
     try:
         _start()
     except BaseException:
@@ -157,22 +172,39 @@ def up() -> None:
 
 def _start() -> None:
     STATE.mkdir(mode=0o711, parents=True)
-    node.note_present()
     with step("certificates"):
-        certificates.make()
+        certificates.make_platforms()
+    if NAMED:
+        shared_objects.note()
+    else:
+        _start_kubernetes()
+    if IMAGE == BUSYBOX_IMAGE:
+        with step("busybox"):
+            images.import_busybox()
+    with step("S3 and PostgreSQL"):
+        services.start_s3()
+        services.start_postgres()
+    if not NAMED:
+        _start_addons()
+
+
+def _start_kubernetes() -> None:
+    node.note_present()
+    with step("certificates of Kubernetes"):
+        certificates.make_kubernetes()
     with step("network"):
         network.start()
     with step("control plane"):
         control_plane.start()
     with step("containerd"):
         node.start_containerd()
-        images.import_basic()
+        images.import_pause()
     with step("kubelet and kube-proxy"):
         node.start_kubelet()
         node.start_proxy()
-    with step("S3 and PostgreSQL"):
-        services.start_s3()
-        services.start_postgres()
+
+
+def _start_addons() -> None:
     with step("CoreDNS and Kueue"):
         addons.start_coredns()
         addons.start_kueue()
@@ -189,21 +221,8 @@ def down(*, keep_logs: bool = False) -> None:
     """
     if not STATE.exists():
         return
-    started = processes.started()
-    # The kubelet first, which would start pods again; then pods, whose connections hold up whoever serves them; last
-    # what containers and the API server need.
-    first = [name for name in started if name == "kubelet"]
-    last = [name for name in ("containerd", "kube-apiserver", "etcd") if name in started]
-    others = [name for name in started if name not in (*first, *last)]
-    actions: list[Callable[[], None]] = [
-        *(partial(processes.stop, name) for name in first),
-        node.stop_pods,
-        *(partial(processes.stop, name) for name in (*others, *last)),
-        network.stop,
-        node.clean,
-    ]
     failures = []
-    for action in actions:
+    for action in _ends_of_named() if NAMED else _ends():
         try:
             action()
         except (Failed, OSError) as error:
@@ -216,3 +235,24 @@ def down(*, keep_logs: bool = False) -> None:
     shutil.rmtree(STATE)
     if failures:
         raise Failed("Not everything could be ended:\n" + "\n".join(failures))
+
+
+def _ends() -> Iterator[Callable[[], None]]:
+    """What ends the test bed's parts, in turn."""
+    started = processes.started()
+    # The kubelet first, which would start pods again; then pods, whose connections hold up whoever serves them; last
+    # what containers and the API server need.
+    first = [name for name in started if name == "kubelet"]
+    last = [name for name in ("containerd", "kube-apiserver", "etcd") if name in started]
+    others = [name for name in started if name not in (*first, *last)]
+    yield from (partial(processes.stop, name) for name in first)
+    yield node.stop_pods
+    yield from (partial(processes.stop, name) for name in (*others, *last))
+    yield network.stop
+    yield node.clean
+
+
+def _ends_of_named() -> Iterator[Callable[[], None]]:
+    """Of the cluster and of this machine everything else is somebody's."""
+    yield from (partial(processes.stop, name) for name in processes.started())
+    yield shared_objects.put_back

@@ -31,7 +31,7 @@ def names() -> list[str]:
 
 
 def ensure(*wanted: str) -> None:
-    """Build images by their names, unless they are as the checkout has them now, and give them to containerd as
+    """Build images by their names, unless they are as the checkout has them now, and give them to the cluster as
     ``perijove-<name>``."""
     with locked(caches() / "images.lock"):
         changed = [name for name in wanted if _known(name) != _content(name)]
@@ -75,7 +75,7 @@ def _build(name: str) -> None:
 
 
 def _mark(name: str) -> Path:
-    """The file that says of what the image that containerd has was built."""
+    """The file that says of what the image that the cluster has was built."""
     return STATE / f"imported-{name}"
 
 

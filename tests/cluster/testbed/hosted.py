@@ -23,7 +23,8 @@ from testbed import dockerfiles
 from testbed.kubectl import apply, get, kubectl, succeeds
 from testbed.layout import ADMIN, PLATFORM_PORT, ROOT, STATE
 from testbed.people import Person, add_person
-from testbed.platforms import CA, Platform, free_port
+from testbed.platforms import CA, Platform
+from testbed.ports import free_port
 from testbed.steps import Failed, run, wait_for
 
 CHART = ROOT / "deploy" / "charts" / "perijove-agent"
@@ -259,7 +260,7 @@ class Hosted:
         trust = {"caBundle": self.ca.read_text()} if self.ca else {"allowPlainHttp": True}
         return {
             "platform": {"url": self.url, **trust},
-            "image": {"repository": IMAGE, "tag": dockerfiles.TAG, "pullPolicy": "Never"},
+            "image": {"repository": IMAGE, "tag": dockerfiles.TAG, "pullPolicy": "IfNotPresent"},
             # Two builds of one tag are two programs: the pods start again.
             "podAnnotations": {"perijove.dev/build": secrets.token_hex(4)},
             "registration": {"existingSecret": {"name": "perijove-registration"}},

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from programs import program
 
-from testbed.layout import BUSYBOX_IMAGE, CONTAINERD_SOCKET, COREDNS_IMAGE, KUEUE_IMAGE, PAUSE_IMAGE, STATE
+from testbed.layout import BUSYBOX_IMAGE, COREDNS_IMAGE, KUEUE_IMAGE, LOAD, PAUSE_IMAGE, STATE
 from testbed.steps import run
 
 BUSYBOX = Path("/bin/busybox")
@@ -23,12 +23,18 @@ ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), p
 UNPRIVILEGED = "65532"
 
 
-def import_basic() -> None:
-    """What the cluster itself needs: the pause container, and busybox for tests."""
-    files = {"bin/busybox": BUSYBOX}
-    links = {f"bin/{name}": "busybox" for name in APPLETS}
-    _import(PAUSE_IMAGE, ["/bin/sleep", "2147483647"], files, links)
-    _import(BUSYBOX_IMAGE, ["/bin/sh"], files, links)
+def import_pause() -> None:
+    """The container that every pod has."""
+    _import_busybox(PAUSE_IMAGE, "/bin/sleep", "2147483647")
+
+
+def import_busybox() -> None:
+    """For tests."""
+    _import_busybox(BUSYBOX_IMAGE, "/bin/sh")
+
+
+def _import_busybox(name: str, *entrypoint: str) -> None:
+    _import(name, entrypoint, {"bin/busybox": BUSYBOX}, {f"bin/{applet}": "busybox" for applet in APPLETS})
 
 
 def import_coredns() -> None:
@@ -40,13 +46,13 @@ def import_kueue() -> None:
 
 
 def import_archive(archive: Path) -> None:
-    run(["ctr", "-a", CONTAINERD_SOCKET, "-n", "k8s.io", "images", "import", archive], seconds=600)
+    run([*LOAD, archive], seconds=600)
 
 
 def _import(
     name: str, entrypoint: Sequence[str], files: Mapping[str, Path], links: Mapping[str, str] | None = None
 ) -> None:
-    """Make an image of one layer and give it to containerd.
+    """Make an image of one layer and give it to the cluster.
 
     Args:
         files: what lies where in it, without leading slash.

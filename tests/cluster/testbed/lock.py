@@ -1,10 +1,15 @@
-"""Who uses the machine's one test bed: many at the same time, and none while it is started or ended."""
+"""Who uses the machine's one test bed, or a cluster that is named: many at the same time, and none while it is started
+or ended."""
 
 import fcntl
 import sys
 from contextlib import suppress
 from pathlib import Path
 from typing import TextIO
+
+from programs import caches
+
+from testbed.layout import NAMED, STATE
 
 
 class Lock:
@@ -33,6 +38,11 @@ class Lock:
 
     def release(self) -> None:
         self._file.close()
+
+    @classmethod
+    def of(cls, what: str) -> "Lock":
+        """One of this cluster, by what it is about."""
+        return cls(caches() / f"{f'{STATE.name}-' if NAMED else ''}{what}.lock")
 
     def _take(self, kind: int) -> None:
         try:

@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-from testbed.layout import CGROUP, STATE
+from testbed.layout import CGROUP, NAMED, STATE
 
 SETTINGS = ("net/ipv4", "net/ipv6/conf/all", "net/bridge", "net/netfilter", "vm", "kernel")
 # Counters, and what the kernel moves by itself.
@@ -68,7 +68,7 @@ def _processes() -> Iterator[str]:
             groups = (folder / "cgroup").read_text()
         except OSError:
             continue
-        if str(STATE) in command or CGROUP in groups:
+        if str(STATE) in command or (CGROUP in groups and not NAMED):
             yield f"{folder.name} {command}"
 
 

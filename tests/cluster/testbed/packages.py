@@ -1,33 +1,33 @@
-"""What must be on the machine: Linux, root, and some of Debian's packages."""
+"""What must be on the machine: Linux, root, and some of Debian's packages; fewer beside a cluster that is named."""
 
 import os
 import shutil
 import sys
 from pathlib import Path
 
+from testbed.layout import NAMED
 from testbed.steps import Failed, run, say
 
 # A package and a file of it that is looked for: a program's name, or a path.
-NEEDED = {
+OF_NODE = {
     "containerd": "containerd",
     "runc": "runc",
     "containernetworking-plugins": "/usr/lib/cni/bridge",
     "nftables": "nft",
     "iproute2": "ip",
-    "openssl": "openssl",
     "conntrack": "conntrack",
     "socat": "socat",
-    "busybox-static": "/bin/busybox",
 }
+NEEDED = {"openssl": "openssl", "busybox-static": "/bin/busybox", **({} if NAMED else OF_NODE)}
 FOR_IMAGES = {"buildah": "buildah", "mmdebstrap": "mmdebstrap"}
 
 
 def cannot_run() -> str | None:
-    """Why there can be no test bed here, in one line; ``None`` when there can."""
+    """Why there can be no test bed here, nor images for another cluster, in one line; ``None`` when there can."""
     if sys.platform != "linux":
-        return "the test bed needs Linux"
+        return "the test bed needs Linux, and so do builds of images"
     if os.geteuid() != 0:
-        return "the test bed needs root: it makes network interfaces and containers"
+        return "the test bed needs root, and so do builds of images: they make mounts and containers"
     if missing(NEEDED) and shutil.which("apt-get") is None:
         return f"not installed, and there is no apt-get: {', '.join(missing(NEEDED))}"
     return None

@@ -1,25 +1,22 @@
 """A platform on this machine: its processes, its database, its objects."""
 
 import os
-import random
 import shutil
-import socket
 import ssl
 import sys
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from testbed import processes, services
-from testbed.layout import NODE_ADDRESS, PKI, STATE
+from testbed.layout import ADDRESS, PKI, STATE
 from testbed.steps import wait_for
 
 START_SECONDS = 120.0
 CA = PKI / "ca.crt"
 """Has signed the certificate of every platform that answers https here."""
-# Below the ports that the kernel gives to outgoing connections.
-FREE_PORTS = range(20000, 30000)
 
 
 @dataclass(frozen=True)
@@ -81,11 +78,12 @@ class Platform:
         for each in self._some(replica):
             processes.start(self.process(each), self._command(each), environment=self._environment(each))
         for each in self._some(replica):
-            wait_for(f"{self.process(each)} answers", lambda each=each: self._answers(each), seconds=START_SECONDS,
-                     explain=lambda each=each: processes.last_words(self.process(each)))  # fmt: skip
+            name = self.process(each)
+            wait_for(f"{name} answers", partial(self._answers, each), seconds=START_SECONDS,
+                     explain=partial(processes.last_words, name))  # fmt: skip
         if self.ports and not processes.running(self._balancer):
             ports = [str(port) for port in (self.port, *self.ports)]
-            command = [sys.executable, "-m", "testbed.balancer", NODE_ADDRESS, *ports]
+            command = [sys.executable, "-m", "testbed.balancer", ADDRESS, *ports]
             processes.start(self._balancer, command, cwd=Path(__file__).parents[1])
 
     def stop(self, replica: int | None = None) -> None:
@@ -134,11 +132,11 @@ class Platform:
         return self.ports[replica] if self.ports else self.port
 
     def _url(self, port: int) -> str:
-        return f"{'https' if self.tls else 'http'}://{NODE_ADDRESS}:{port}"
+        return f"{'https' if self.tls else 'http'}://{ADDRESS}:{port}"
 
     def _command(self, replica: int) -> list[str | Path]:
-        options = ["--data-dir", self.data(replica), "--host", NODE_ADDRESS, "--port", str(self._port(replica))]
-        return [sys.executable, "-P", "-m", "perijove_platform", "serve", *options]
+        where = ["--host", ADDRESS, "--port", str(self._port(replica))]
+        return [sys.executable, "-P", "-m", "perijove_platform", "serve", "--data-dir", self.data(replica), *where]
 
     def _environment(self, replica: int) -> dict[str, str]:
         found = services.address(self.name).settings()
@@ -164,16 +162,3 @@ class Platform:
                 return bool(answer.status == 200)
         except OSError:
             return False
-
-
-def free_port() -> int:
-    """A port of the node's address that nobody listens at."""
-    for _ in range(100):
-        port = random.choice(FREE_PORTS)
-        with socket.socket() as probe:
-            try:
-                probe.bind((NODE_ADDRESS, port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError(f"None of a hundred ports of {FREE_PORTS} is free.")

@@ -1,4 +1,4 @@
-"""An S3 server and a PostgreSQL server on the node's address, which pods reach as well as this machine does."""
+"""An S3 server and a PostgreSQL server at an address that pods reach as well as this machine does."""
 
 import os
 import secrets
@@ -10,10 +10,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from testbed import processes
-from testbed.layout import NODE_ADDRESS, POD_NETWORK, POSTGRES_PORT, S3_PORT, STATE
+from testbed.layout import ADDRESS, STATE
+from testbed.ports import port_of
 from testbed.steps import Failed, run, succeeds, wait_for
 
-NAMES = ("s3", "postgres")
 BUCKET = "perijove"
 ACCESS_KEY = "perijove"
 DATABASE = "perijove"
@@ -23,7 +23,6 @@ PASSWORDS = STATE / "passwords"
 _CONTENT = STATE / "s3"
 _COPIED = STATE / "postgres" / "install"
 _INSTALLED = _COPIED / "pgserver" / "pginstall" / "bin"
-_WHERE = ("-h", NODE_ADDRESS, "-p", str(POSTGRES_PORT))
 
 
 @dataclass(frozen=True)
@@ -50,11 +49,11 @@ class Address:
 def address(name: str = DATABASE) -> Address:
     """With a database of this name, and for objects a folder of the bucket."""
     return Address(
-        s3_endpoint=f"http://{NODE_ADDRESS}:{S3_PORT}",
+        s3_endpoint=f"http://{ADDRESS}:{port_of('s3')}",
         s3_access_key=ACCESS_KEY,
         s3_secret_key=_password("s3"),
         objects_url=f"s3://{BUCKET}/{name}",
-        database_url=f"postgresql://{DATABASE}:{_password('postgres')}@{NODE_ADDRESS}:{POSTGRES_PORT}/{name}",
+        database_url=f"postgresql://{DATABASE}:{_password('postgres')}@{ADDRESS}:{port_of('postgres')}/{name}",
     )
 
 
@@ -81,13 +80,13 @@ def start_s3() -> None:
         raise Failed("There is no rclone in this environment: run `make setup-dev`.")
     # By the environment: a command line is everybody's to read. Quoted: it is a list with commas.
     environment = {**os.environ, "RCLONE_AUTH_KEY": f'"{ACCESS_KEY},{_password("s3")}"', "RCLONE_CONFIG": os.devnull}
-    command: list[str | Path] = [rclone, "serve", "s3", "--addr", f"{NODE_ADDRESS}:{S3_PORT}", _CONTENT]
+    command: list[str | Path] = [rclone, "serve", "s3", "--addr", f"{ADDRESS}:{port_of('s3')}", _CONTENT]
     processes.start("s3", command, environment=environment)
 
     def answers() -> bool:
         processes.check("s3")
         with socket.socket() as probe:
-            return probe.connect_ex((NODE_ADDRESS, S3_PORT)) == 0
+            return probe.connect_ex((ADDRESS, port_of("s3"))) == 0
 
     wait_for("the S3 server answers", answers, explain=lambda: processes.last_words("s3"))
 
@@ -105,21 +104,25 @@ def start_postgres() -> None:
          "--auth=scram-sha-256", "--no-sync"], cwd=folder)  # fmt: skip
     password.unlink()
     with (data / "pg_hba.conf").open("a") as rules:
-        rules.write(f"host all all {POD_NETWORK} scram-sha-256\n")
-    options = [f"-h{NODE_ADDRESS}", f"-p{POSTGRES_PORT}", f"-k{folder}", "-cfsync=off", "-cmax_connections=200"]
+        rules.write("host all all samenet scram-sha-256\n")
+    options = [f"-h{ADDRESS}", f"-p{port_of('postgres')}", f"-k{folder}", "-cfsync=off", "-cmax_connections=200"]
     processes.start("postgres", [programs / "postgres", "-D", data, *options], cwd=folder, user=NOBODY)
 
     def ready() -> bool:
         processes.check("postgres")
-        return succeeds([programs / "pg_isready", *_WHERE])
+        return succeeds([programs / "pg_isready", *_where()])
 
     wait_for("PostgreSQL is ready", ready, explain=lambda: processes.last_words("postgres"))
     _ask_postgres("createdb", DATABASE)
 
 
+def _where() -> tuple[str, ...]:
+    return ("-h", ADDRESS, "-p", str(port_of("postgres")))
+
+
 def _ask_postgres(program: str, *arguments: str) -> str:
     environment = {**os.environ, "PGPASSWORD": _password("postgres")}
-    return run([_INSTALLED / program, *_WHERE, "-U", DATABASE, *arguments], environment=environment)
+    return run([_INSTALLED / program, *_where(), "-U", DATABASE, *arguments], environment=environment)
 
 
 def _postgres_programs() -> Path:
