@@ -13,7 +13,8 @@ import pytest
 from perijove_platform.runtimes.kubernetes.client import KubernetesClient
 from perijove_platform.runtimes.kubernetes.kubeconfig import connect
 
-from .control_plane import PROGRAMS, ControlPlane, Kubelet, LoopbackTunnels, install_kueue, prepare, testbed_programs
+from .control_plane import PROGRAMS, ControlPlane, LoopbackTunnels, install_kueue, prepare, testbed_programs
+from .kubelet import Kubelet
 from .place import Place
 
 

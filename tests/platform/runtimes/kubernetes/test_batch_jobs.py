@@ -14,7 +14,7 @@ from perijove_platform.runtimes.kubernetes.client import KubernetesClient
 from perijove_platform.runtimes.kubernetes.job_manifests import PodSettings, job, plan_of, secret_values
 from perijove_platform.runtimes.kubernetes.objects import JOBS, SECRETS, get
 
-from .control_plane import Kubelet
+from .kubelet import Kubelet
 from .place import Place, gone
 
 SECRET = "swordfish-of-the-owner"

@@ -13,7 +13,8 @@ from perijove_platform.runtimes.kubernetes.objects import (
     uid_of,
 )
 
-from .control_plane import ControlPlane, Kubelet, LoopbackTunnels, workload_of
+from .control_plane import ControlPlane, LoopbackTunnels
+from .kubelet import Kubelet, workload_of
 from .place import Place, eventually, gone
 
 

@@ -10,7 +10,7 @@ from perijove_platform.runtimes.kubernetes import job_endings
 from perijove_platform.runtimes.kubernetes.client import KubernetesClient
 from perijove_platform.runtimes.kubernetes.objects import JOBS, SECRETS, WORKLOADS, get, name_of, uid_of
 
-from .control_plane import Kubelet, workload_of
+from .kubelet import Kubelet, workload_of
 from .place import UPDATE_SECONDS, Place, eventually, gone
 
 

@@ -22,7 +22,7 @@ from perijove_platform.runtimes.kubernetes.objects import (
     uid_of,
 )
 
-from .control_plane import Kubelet, workload_of
+from .kubelet import Kubelet, workload_of
 from .place import UPDATE_SECONDS, Place, eventually, gone
 
 

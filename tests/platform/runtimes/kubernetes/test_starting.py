@@ -11,7 +11,7 @@ from perijove_platform.runtimes.base import JobState
 from perijove_platform.runtimes.kubernetes.client import KubernetesClient
 from perijove_platform.runtimes.kubernetes.start_limit import StartLimit
 
-from .control_plane import Kubelet
+from .kubelet import Kubelet
 from .place import Place, gone
 
 UNSCHEDULABLE = {

@@ -10,7 +10,8 @@ from perijove_platform.runtimes.kubernetes.client import KubernetesClient
 from perijove_platform.runtimes.kubernetes.manifests import cluster_queue_name
 from perijove_platform.runtimes.kubernetes.objects import CLUSTER_QUEUES, DEPLOYMENTS, get
 
-from .control_plane import Kubelet, LoopbackTunnels
+from .control_plane import LoopbackTunnels
+from .kubelet import Kubelet
 from .place import Place, eventually
 
 
