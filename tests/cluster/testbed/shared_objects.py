@@ -2,7 +2,7 @@
 
 import json
 
-from testbed.kubectl import kubectl
+from testbed.kubectl import get, kubectl
 from testbed.layout import STATE
 from testbed.steps import Failed
 
@@ -19,7 +19,7 @@ def note() -> None:
         known = _of_kueue()
     except Failed as error:
         raise Failed(f"The cluster has no Kueue with kueue.x-k8s.io/v1beta2: {error}") from None
-    BEFORE.write_text(json.dumps({"role": json.loads(role)["rules"] if role else None, "kueue": known}))
+    BEFORE.write_text(json.dumps({"role": json.loads(role)["rules"] if role else None, "kueue": list(known)}))
 
 
 def put_back() -> None:
@@ -32,12 +32,13 @@ def put_back() -> None:
     else:
         rules = [{"op": "replace", "path": "/rules", "value": before["role"]}]
         kubectl("patch", ROLE, "--type=json", "-p", json.dumps(rules))
-    new = [name for name in _of_kueue() if name not in before["kueue"]]
+    new = [name for uid, name in _of_kueue().items() if uid not in before["kueue"]]
     if new:
         # They go when the queues have gone that use them.
         kubectl("delete", *new, "--ignore-not-found", "--wait=false")
 
 
-def _of_kueue() -> list[str]:
-    names = kubectl("get", KUEUES, "-o", "name").split()
-    return [name for name in names if name.partition("/")[2].startswith(PREFIX)]
+def _of_kueue() -> dict[str, str]:
+    """Names by uid, which tells one from its successor: those of a session before may still be going."""
+    found = [(item["kind"].lower(), item["metadata"]) for item in get(KUEUES)["items"]]
+    return {of["uid"]: f"{kind}.kueue.x-k8s.io/{of['name']}" for kind, of in found if of["name"].startswith(PREFIX)}
