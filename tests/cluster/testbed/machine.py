@@ -68,7 +68,8 @@ def _processes() -> Iterator[str]:
             groups = (folder / "cgroup").read_text()
         except OSError:
             continue
-        if str(STATE) in command or (CGROUP in groups and not NAMED):
+        # Without a command line it has ended, and only waits until the machine's init asks about it.
+        if command and (str(STATE) in command or (CGROUP in groups and not NAMED)):
             yield f"{folder.name} {command}"
 
 
