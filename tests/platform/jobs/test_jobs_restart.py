@@ -17,7 +17,7 @@ OWNER = Caller(
 
 
 class Killed(BaseException):
-    """Stands for kill -9: ends whoever is at work, past everything that handles errors."""
+    """Stands for kill -9: ends whoever takes the results over, past everything that handles errors."""
 
 
 async def create(world: Any) -> Any:
@@ -70,18 +70,20 @@ async def test_a_kill_while_the_result_is_registered(
     start: Start, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     register = ModelsService.register_adapter
+    died = asyncio.Event()
 
     async def killed(*arguments: Any, **named: Any) -> Any:
         if moment == "after":
             await register(*arguments, **named)
+        died.set()
         raise Killed
 
     async with start() as world:
         monkeypatch.setattr(ModelsService, "register_adapter", killed)
         job = await create(world)
-        await world.until(job.id, lambda job: job.state_reason == "registering the model")
         async with asyncio.timeout(30):
-            await asyncio.wait(list(world.lifecycle._tracker._followers.values()))
+            await died.wait()
+        assert (await world.client().fine_tuning.jobs.retrieve(job.id)).state_reason == "registering the model"
     monkeypatch.setattr(ModelsService, "register_adapter", register)
     async with start() as world:
         done = await world.until(job.id, in_state("succeeded"))
