@@ -1,8 +1,10 @@
 """Names, Services and the machine's own services, as pods reach them."""
 
+from pathlib import Path
+
 import pytest
 from real_cluster import Cluster, Done, pod_spec
-from testbed.layout import ADDRESS
+from testbed.layout import ADDRESS, BRIDGE, BRIDGE_HARDWARE_ADDRESS
 from testbed.ports import SERVICES, port_of
 
 
@@ -79,3 +81,11 @@ def test_pods_reach_the_machines_services(joinable_cluster: Cluster, namespace: 
     assert done.returncode == 0, done.stderr
     refused = connect(1)
     assert "refused" in refused.stderr
+
+
+def test_this_machines_address_among_pods_stays(own_cluster: Cluster) -> None:
+    """The bridge keeps its hardware address as pods come and go: it was given one, and takes none of its ports'."""
+    bridge = Path("/sys/class/net", BRIDGE)
+    assert (bridge / "address").read_text().strip() == BRIDGE_HARDWARE_ADDRESS
+    given = 3  # NET_ADDR_SET of the kernel's netdevice.h
+    assert int((bridge / "addr_assign_type").read_text()) == given

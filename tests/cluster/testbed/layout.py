@@ -34,6 +34,8 @@ RESULT = ROOT / ".cluster"
 
 NODE = "testbed"
 BRIDGE = "pjtestbed0"
+BRIDGE_HARDWARE_ADDRESS = "0a:58:0a:f4:00:01"
+"""Locally administered; what the container network plugins would make of `NODE_ADDRESS`."""
 POD_NETWORK = "10.244.0.0/24"
 NODE_ADDRESS = "10.244.0.1"
 """The bridge's own, so that pods reach the API server and the host's services without a route more."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from testbed.layout import (
     BRIDGE,
+    BRIDGE_HARDWARE_ADDRESS,
     CNI_NETWORK,
     FIRST_POD_ADDRESS,
     LOCAL_PORTS,
@@ -45,7 +46,9 @@ def start() -> None:
         # The kernel's part that lets a Service's address be undone between two pods of one bridge.
         succeeds(["modprobe", "br_netfilter"])
     save_settings()
-    run(["ip", "link", "add", BRIDGE, "type", "bridge"])
+    # Without one of its own it takes the lowest of its ports', which changes as pods come and go: for a minute the
+    # others would send what is for this machine to nobody.
+    run(["ip", "link", "add", BRIDGE, "address", BRIDGE_HARDWARE_ADDRESS, "type", "bridge"])
     run(["ip", "addr", "add", f"{NODE_ADDRESS}/{POD_NETWORK.partition('/')[2]}", "dev", BRIDGE])
     run(["ip", "link", "set", BRIDGE, "up"])
     for setting in OURS:
