@@ -1,5 +1,7 @@
 """Lists what this kernel has made, and cleans it up."""
 
+from dataclasses import asdict
+
 from openai import NotFoundError
 
 from perijove_kernels.batch_jobs import end_batch_job
@@ -10,7 +12,7 @@ from perijove_kernels.session import forget, remembered
 
 def created() -> Listing:
     """Everything that this kernel has made and that it has not deleted yet."""
-    return Listing("Made by this notebook", [{"kind": m.kind, "id": m.id, "name": m.name} for m in remembered()])
+    return Listing("Made by this notebook", [asdict(made) for made in remembered()])
 
 
 def clean_up() -> Listing:
@@ -37,5 +39,5 @@ def clean_up() -> Listing:
         except NotFoundError:
             pass
         forget(made.id)
-        deleted.append({"kind": made.kind, "id": made.id, "name": made.name})
+        deleted.append(asdict(made))
     return Listing("Cleaned up", deleted)

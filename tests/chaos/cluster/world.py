@@ -13,6 +13,7 @@ import training_stack
 from fine_tunes import FINAL, JOBS, until
 from killable_platform import EventLog
 from perijove_platform import runner
+from perijove_platform.runner.contract import WORK_FOLDER
 from pod_platform import OwnS3
 from programs import caches
 from random_model import write_random_model
@@ -142,11 +143,11 @@ class World:
 
     def go(self, job_id: str, step: int) -> None:
         """Let the trainer that holds at `step` go on."""
-        kubectl.kubectl("exec", "-n", self.namespace, self.pod(job_id), "--", "touch", f"/work/go-{step}")
+        kubectl.kubectl("exec", "-n", self.namespace, self.pod(job_id), "--", "touch", f"{WORK_FOLDER}/go-{step}")
 
     def go_later(self, job_id: str, step: int, seconds: float) -> None:
         """The same, in the pod's own time, when nobody can reach it any more."""
-        script = f"(sleep {seconds}; touch /work/go-{step}) >/dev/null 2>&1 &"
+        script = f"(sleep {seconds}; touch {WORK_FOLDER}/go-{step}) >/dev/null 2>&1 &"
         kubectl.kubectl("exec", "-n", self.namespace, self.pod(job_id), "--", "sh", "-c", script)
 
     def evict(self, pod: str) -> None:

@@ -4,6 +4,7 @@ import { ReadonlyJSONObject } from '@lumino/coreutils';
 import * as React from 'react';
 
 import { Button } from '../Button';
+
 /** What an empty list says: what it is for and what to do next. */
 export interface IEmptyState {
   readonly title: string;
