@@ -14,7 +14,7 @@ help: ## list the commands
 lab: setup ## set everything up and open JupyterLab (PORT=, LAB_ARGS=)
 	@$(BIN)/python tools/lab.py
 
-test: setup-dev browser ## set everything up and run all tests (ARGS= for pytest; ARGS="-m cluster" for those with a real Kubernetes)
+test: setup-dev browser ## set everything up and run all tests, as root on Linux with a real Kubernetes (ARGS= for pytest)
 	@cd labextension && $(JLPM) test
 	@$(BIN)/python -m pytest $(ARGS)
 
