@@ -68,7 +68,8 @@ async def test_stream_ends_with_usage_and_done(engine: httpx.AsyncClient) -> Non
 async def test_leaving_a_stream_frees_its_slot(engine: httpx.AsyncClient) -> None:
     body = {"messages": HI, "max_tokens": 400, "stream": True, "ignore_eos": True}
     async with engine.stream("POST", CHAT, json=body) as response:
-        await anext(response.aiter_lines())
+        lines = response.aiter_lines()  # held: a collected iterator closes the response
+        await anext(lines)
         assert any(slot["is_processing"] for slot in (await engine.get("/slots")).json())
     async with asyncio.timeout(30):
         while any(slot["is_processing"] for slot in (await engine.get("/slots")).json()):
