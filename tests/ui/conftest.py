@@ -7,11 +7,13 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from lab_in_browser import Drop, Lab, Shoot, open_lab
 from lab_process import axe_source, chromium, copy_bundle, running_lab, shoot_themes
 from perijove_platform.discovery import Connection
+from platform_through_lab import call
 from playwright.sync_api import Browser, Page
 
 ARTEFACTS = Path(__file__).parent / "artefacts"
@@ -96,6 +98,22 @@ def shoot(axe: str) -> Iterator[Shoot]:
 
     yield take
     assert not found, "\n".join(found)
+
+
+@pytest.fixture
+def no_clusters(lab: Lab) -> Iterator[None]:
+    """Whatever clusters a test registers are gone after it."""
+    yield
+    for cluster in call(lab, "/v1/clusters")["data"]:
+        if cluster["kind"] != "local":
+            call(lab, f"/v1/clusters/{cluster['id']}?force=true", method="DELETE")
+
+
+@pytest.fixture
+def cluster(lab: Lab, no_clusters: None) -> dict[str, Any]:
+    """A registered cluster whose agent has not come."""
+    made: dict[str, Any] = call(lab, "/v1/clusters", {"name": "gpu-1", "description": "Rack 7"})
+    return made
 
 
 DROP = """([selector, files]) => {

@@ -80,8 +80,14 @@ class UsersService:
         self._cache.clear()
 
     def local_caller(self) -> Caller:
-        """The laptop's user, for what the platform does by itself; known once this has started."""
+        """The laptop's user, for what the platform does by itself.
+
+        Raises:
+            RuntimeError: this has not started, and nobody has said who it is.
+        """
         ending = self._local_id
+        if ending is None:
+            raise RuntimeError("The laptop's user is known once UsersService.start() has run.")
         return Caller(f"user-{ending}", _user_name(), f"org-{ending}", f"proj-{ending}", SCOPES, "")
 
     async def authenticate(self, token: str) -> Caller | None:
