@@ -61,6 +61,8 @@ export type IRegistrationToken = Answered<Schemas['RegistrationToken']>;
 
 /** A command that the platform runs to its end. */
 export type IBatchJob = Answered<Schemas['BatchJob']>;
+/** Where a job stands. */
+export type JobState = Schemas['JobState'];
 export type IBatchJobCreate = Schemas['BatchJobCreate'];
 
 /** A job of any kind, as far as the shared parts of the panels need it. */

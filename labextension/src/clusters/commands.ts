@@ -1,17 +1,11 @@
 import { Dialog, showDialog } from '@jupyterlab/apputils';
 import { addIcon, copyIcon, redoIcon, stopIcon } from '@jupyterlab/ui-components';
 
-import { ApiError, ICluster, IPerijoveClient } from '../api';
-import { copyText, IRowsContext, NO_ARGUMENTS, RowCommands } from '../core';
-import { ClustersApi } from './api';
+import { ApiError, ICluster } from '../api';
+import { copyText, NO_ARGUMENTS, RowCommands } from '../core';
+import { IClusterContext } from './context';
 import * as ids from './ids';
 import { kubeconfigCommand } from './joining';
-
-/** What the commands of clusters work with. */
-export interface IClusterContext extends IRowsContext<ICluster> {
-  readonly client: IPerijoveClient;
-  readonly api: ClustersApi;
-}
 
 /** The commands of clusters. With `ids` they act on those clusters, else on the selected ones. */
 export function addClusterCommands(context: IClusterContext): void {

@@ -18,7 +18,7 @@ import {
 } from '../core';
 import { Capacity } from './Capacity';
 import { ClusterHealth } from './ClusterHealth';
-import { IClusterContext } from './commands';
+import { IClusterContext } from './context';
 import { ClusterDetailModel } from './detailModel';
 import * as ids from './ids';
 import { Nodes, Queues, Quotas } from './tables';

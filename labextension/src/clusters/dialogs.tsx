@@ -7,7 +7,7 @@ import * as React from 'react';
 
 import { ApiError, ICluster, IRegistrationToken } from '../api';
 import { attempt, Button, formatAbsolute, IFormField, showForm } from '../core';
-import { IClusterContext } from './commands';
+import { IClusterContext } from './context';
 import * as ids from './ids';
 import { firstJoining, IJoining, nextJoining, PLACEHOLDER } from './joining';
 

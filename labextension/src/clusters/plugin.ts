@@ -4,7 +4,8 @@ import { ICluster } from '../api';
 import { ObjectListModel, perijoveIcon } from '../core';
 import { addObjectKind, objectPlugin } from '../sidebar';
 import { CLUSTERS, ClustersApi } from './api';
-import { addClusterCommands, IClusterContext } from './commands';
+import { addClusterCommands } from './commands';
+import { IClusterContext } from './context';
 import * as ids from './ids';
 import { clusterSnippets } from './snippets';
 

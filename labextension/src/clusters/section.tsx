@@ -5,7 +5,7 @@ import * as React from 'react';
 import { ICluster } from '../api';
 import { asSection, IColumn, ISnippets, ObjectList, useSignals } from '../core';
 import { ClusterHealth } from './ClusterHealth';
-import { IClusterContext } from './commands';
+import { IClusterContext } from './context';
 import * as ids from './ids';
 import { capacityText, healthText } from './words';
 

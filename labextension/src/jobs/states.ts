@@ -1,10 +1,7 @@
 import { TranslationBundle } from '@jupyterlab/translation';
 
-import type { IJob } from './types';
-
-/** Where a job stands, as the platform says it. */
-export type JobState =
-  'queued' | 'admitted' | 'running' | 'paused' | 'succeeded' | 'failed' | 'cancelled';
+import { JobState } from '../api';
+import { IJob } from './types';
 
 /** A sign for each state, so that colour is not the only difference. */
 export const STATE_SIGNS: Readonly<Record<JobState, string>> = {

@@ -1,6 +1,5 @@
-import { IBatchJob, JobObject } from '../api';
+import { IBatchJob, JobObject, JobState } from '../api';
 import { IClonable } from './fineTuneForm';
-import { JobState } from './states';
 
 /** How far a running fine-tune is. */
 export interface IJobProgress {

@@ -4,15 +4,13 @@ import contextlib
 import json
 import time
 from collections.abc import Generator, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import httpx
 
 from perijove_platform.cli.failures import Failed, Json, Lost, Unreachable
-
-if TYPE_CHECKING:
-    from perijove_platform.cli.session import Session
+from perijove_platform.cli.session import Session
 
 AWAY_SECONDS = 120.0
 """How long a platform may stay away before a command that follows it gives up."""
@@ -30,7 +28,7 @@ RESUMED = ("reset", "resumed")
 class Patience:
     """Bears a platform that restarts, or a link that breaks, but not without end."""
 
-    def __init__(self, session: "Session") -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
         self._lost_at: float | None = None
         self._pause = _FIRST_PAUSE_SECONDS
@@ -85,7 +83,7 @@ class Events:
     `Patience.lost` does.
     """
 
-    def __init__(self, session: "Session") -> None:
+    def __init__(self, session: Session) -> None:
         self._session = session
         self._patience = Patience(session)
         self._last_id: str | None = None
@@ -156,6 +154,17 @@ class Events:
                 if data:
                     self._patience.answered()
                     yield json.loads(data)
+
+
+@contextlib.contextmanager
+def follow(session: Session) -> Iterator[Events]:
+    """What changes in the project from now on, so that nothing has to be asked for again and again."""
+    events = Events(session)
+    try:
+        events.open()
+        yield events
+    finally:
+        events.close()
 
 
 def _frames(lines: Iterator[str]) -> Iterator[tuple[str, str]]:

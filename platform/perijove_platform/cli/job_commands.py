@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import click
 
 from perijove_platform.cli.failures import FAILED, Json
-from perijove_platform.cli.following import RESUMED, Events
+from perijove_platform.cli.following import RESUMED, Events, follow
 from perijove_platform.cli.job_log import follow_log, whole_log
 from perijove_platform.cli.session import Session, plain, with_session
 
@@ -39,7 +39,7 @@ def add_commands(group: click.Group, kind: Kind) -> None:
 
 def follow_job(session: Session, kind: Kind, job_id: str) -> None:
     """Show the job's events to its end; with `--json` its last line is the job. Exit code 1 unless it succeeded."""
-    with session.events() as changes:
+    with follow(session) as changes:
         job, shown = _catch_up(session, kind, changes, job_id, "")
         while job["state"] not in FINAL:
             change = next(changes)

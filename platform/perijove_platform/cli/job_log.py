@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 import httpx
 
 from perijove_platform.cli.failures import Failed, Json, Silent
-from perijove_platform.cli.following import Patience
+from perijove_platform.cli.following import Patience, follow
 from perijove_platform.cli.session import Session
 
 _ANCHOR_BYTES = 4096
@@ -110,7 +110,7 @@ class _LogReader:
     def _wait_for_more(self, ended: Callable[[Json], bool]) -> bool:
         """Whether the job has ended; else returns after its next change."""
         self._patience.get(self._job_url)
-        with self._session.events() as changes:
+        with follow(self._session) as changes:
             job = changes.get(self._job_url)
             if ended(job):
                 return True

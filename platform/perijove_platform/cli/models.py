@@ -6,7 +6,7 @@ from urllib.parse import quote
 import click
 
 from perijove_platform.cli.failures import Failed, Json
-from perijove_platform.cli.following import Events
+from perijove_platform.cli.following import Events, follow
 from perijove_platform.cli.session import Session, field, size_text, with_session
 from perijove_platform.cli.uploads import progress
 
@@ -61,7 +61,7 @@ def register(session: Session, path: Path, model_id: str | None) -> None:
 
 def _create(session: Session, source: Json, model_id: str | None, *, wait: bool) -> None:
     body = {"source": source, **({"id": model_id} if model_id else {})}
-    with session.events() as events:
+    with follow(session) as events:
         model = session.call("POST", "/v1/models", json=body)
         if wait and model["state"] == "pulling":
             model = _pulled(session, events, model)
@@ -99,7 +99,7 @@ def _path(model: str, action: str = "") -> str:
 @with_session
 def load(session: Session, model: str) -> None:
     """Start the model's engine now, not at the first request."""
-    with session.events() as events:
+    with follow(session) as events:
         found = session.call("POST", _path(model, "/load"))
         began = False
         # "available" is also what it is before the load has begun.
@@ -116,7 +116,7 @@ def load(session: Session, model: str) -> None:
 @with_session
 def unload(session: Session, model: str) -> None:
     """Stop the model's engine and free its memory."""
-    with session.events() as events:
+    with follow(session) as events:
         found = session.call("POST", _path(model, "/unload"))
         while found["state"] == "loaded":
             found = _next_state(events, found)

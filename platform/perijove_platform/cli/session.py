@@ -13,7 +13,6 @@ import click
 import httpx
 
 from perijove_platform.cli.failures import Failed, Json, Lost, Silent, Unreachable
-from perijove_platform.cli.following import Events
 from perijove_platform.discovery import NotRunning, connect
 
 Column = tuple[str, Callable[[Json], object]]
@@ -104,16 +103,6 @@ class Session:
                 return
             params["after"] = page["last_id"]
             left = None if left is None else left - len(page["data"])
-
-    @contextmanager
-    def events(self) -> Iterator[Events]:
-        """What changes in the project from now on, so that nothing has to be asked for again and again."""
-        events = Events(self)
-        try:
-            events.open()
-            yield events
-        finally:
-            events.close()
 
     def show(self, item: Json, message: str) -> None:
         """One result: as JSON, or as a sentence."""

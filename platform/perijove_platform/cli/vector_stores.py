@@ -3,7 +3,7 @@
 import click
 
 from perijove_platform.cli.failures import Failed, Json
-from perijove_platform.cli.following import RESUMED
+from perijove_platform.cli.following import RESUMED, follow
 from perijove_platform.cli.session import Session, age_text, field, size_text, with_session
 from perijove_platform.cli.uploads import Uploads, uploads
 
@@ -69,7 +69,7 @@ def add(session: Session, store_id: str, files: tuple[str, ...]) -> None:
 
 def _index(session: Session, made: Uploads, store_id: str, ids: list[str]) -> Json:
     """Attach the files and wait until they are indexed."""
-    with session.events() as events:
+    with follow(session) as events:
         batch = made.hand_over(f"{STORES}/{store_id}/file_batches", {"file_ids": ids})
         url = f"{STORES}/{store_id}/file_batches/{batch['id']}"
         batch = events.get(url)

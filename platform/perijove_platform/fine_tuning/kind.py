@@ -17,8 +17,7 @@ from perijove_platform.fine_tuning.sources import TrainableModels, TrainingFiles
 from perijove_platform.fine_tuning.store import KIND, CheckpointRow, CheckpointStore, FineTuningJobRow
 from perijove_platform.fine_tuning.submission import job_spec
 from perijove_platform.ids import new_id
-from perijove_platform.jobs.journal import JobJournal
-from perijove_platform.jobs.kinds import JobFailed, JobKind, Outcome, Report, owner_of
+from perijove_platform.jobs.kinds import JobFailed, JobKind, Journal, Outcome, Report, owner_of
 from perijove_platform.jobs.store import JobEventRow, find_job
 from perijove_platform.runtimes.base import Cluster, JobSpec, JobState, JobUpdate
 
@@ -39,7 +38,7 @@ class FineTuning(JobKind[FineTuningJobRow]):
     resumed = "The job is resumed; it goes on from its last checkpoint, if it had one"
     interrupted = "the job goes on from its last checkpoint, if it had one"
 
-    def __init__(self, database: Database, journal: JobJournal, models: TrainableModels, files: TrainingFiles) -> None:
+    def __init__(self, database: Database, journal: Journal, models: TrainableModels, files: TrainingFiles) -> None:
         self._database = database
         self._journal = journal
         self._models = models
@@ -81,7 +80,7 @@ class FineTuning(JobKind[FineTuningJobRow]):
             return current
 
     async def record_report(
-        self, journal: JobJournal, session: AsyncSession, row: FineTuningJobRow, report: Report
+        self, journal: Journal, session: AsyncSession, row: FineTuningJobRow, report: Report
     ) -> None:
         match report.get("type"):
             case "progress":

@@ -6,18 +6,15 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Generic
+from typing import Any, ClassVar, Generic, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from perijove_platform.errors import NotFound
-from perijove_platform.jobs.store import JobEventRow, Row
+from perijove_platform.jobs.store import JobEventRow, JobRow, Row
 from perijove_platform.rbac import Caller
 from perijove_platform.runtimes.base import Cluster, JobSpec, JobUpdate
 from perijove_platform.schemas import Response
-
-if TYPE_CHECKING:
-    from perijove_platform.jobs.journal import JobJournal
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +29,16 @@ class JobFailed(Exception):
         self.code = code
         self.message = message
         self.param = param
+
+
+class Journal(Protocol):
+    """What a kind writes of its jobs: `journal.JobJournal`."""
+
+    async def add_message(self, session: AsyncSession, row: JobRow, level: str, message: str) -> None:
+        """An event in words."""
+
+    async def updated(self, session: AsyncSession, row: JobRow) -> None:
+        """The row has changed."""
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,7 @@ class JobKind(ABC, Generic[Row]):
         """The row that a cluster can have, or ``None`` when it is not wanted any more. Raises `JobFailed`."""
         return row
 
-    async def record_report(self, journal: JobJournal, session: AsyncSession, row: Row, report: Report) -> None:
+    async def record_report(self, journal: Journal, session: AsyncSession, row: Row, report: Report) -> None:
         """What its program said, but for metrics, messages and errors."""
         logger.warning("Job %s reported %r, which nobody knows", row.id, report.get("type"))
 

@@ -3,12 +3,9 @@
 import asyncio
 from collections import deque
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Protocol, Self
 
 from perijove_platform.tunnel.frames import MAX_DATA_BYTES, FrameType, ProtocolError, encode_json
-
-if TYPE_CHECKING:
-    from perijove_platform.tunnel.link import Link
 
 FIRST_WINDOW_BYTES = 64 * 1024
 MAX_WINDOW_BYTES = 1024 * 1024
@@ -59,6 +56,22 @@ class Signal:
                 waiter.set_result(None)
 
 
+class Carrier(Protocol):
+    """What a stream needs of its link: `link.Link`."""
+
+    def send(self, kind: FrameType, stream: int, payload: bytes = b"") -> None:
+        """Queue a frame that takes no credit."""
+
+    async def send_data(self, stream: "Stream", payload: memoryview) -> None:
+        """Queue bytes; waits while the link has no room."""
+
+    def reserve_window(self, size: int) -> int:
+        """How many of `size` bytes a stream's window may grow by."""
+
+    def forget(self, stream: "Stream") -> None:
+        """The stream is over."""
+
+
 class Stream:
     """A byte stream in both directions; made by `Link.open` or given to the link's `accept`.
 
@@ -72,7 +85,7 @@ class Stream:
         "_link", "_readable", "_window", "id", "info", "opened",
     )  # fmt: skip
 
-    def __init__(self, link: "Link", stream_id: int) -> None:
+    def __init__(self, link: Carrier, stream_id: int) -> None:
         self.id = stream_id
         self.info: Mapping[str, Any] = {}
         self._link = link

@@ -104,7 +104,7 @@ def test_a_stream_is_resumed_after_the_last_whole_event(server: Server, missing:
         says(stands(6) + event(7)),
         says(stands(7) + event(8)),
     ]
-    with Session(None, as_json=True).events() as events:
+    with following.follow(Session(None, as_json=True)) as events:
         found = [next(events) for _ in range(5)]
     assert [one.get("id", one["type"]) for one in found] == [6, "resumed", 7, "resumed", 8]
     assert server.last_event_ids() == [None, "6", "7"]
@@ -116,7 +116,7 @@ def test_a_platform_that_stays_away(server: Server, monkeypatch: pytest.MonkeyPa
     later = says(b"", status=503) if stays == "is_unavailable" else says(stands(5))
     server.scripts["/v1/events"] = [says(stands(5)), later]
     with pytest.raises(Unreachable) as gave_up:
-        with Session(None, as_json=True).events() as events:
+        with following.follow(Session(None, as_json=True)) as events:
             if stays == "refuses_connections":
                 server.shutdown()
                 server.server_close()
@@ -131,10 +131,10 @@ def test_a_platform_that_stays_away(server: Server, monkeypatch: pytest.MonkeyPa
 def test_a_refusal_is_not_borne(server: Server) -> None:
     refused = says_json({"error": {"message": "This key was revoked."}}, status=401)
     server.scripts["/v1/events"] = [says(stands(5)), refused]
-    with pytest.raises(Failed, match="revoked"), Session(None, as_json=True).events() as events:
+    with pytest.raises(Failed, match="revoked"), following.follow(Session(None, as_json=True)) as events:
         next(events)
     server.scripts["/v1/events"] = [refused]
-    with pytest.raises(Failed, match="revoked"), Session(None, as_json=True).events():
+    with pytest.raises(Failed, match="revoked"), following.follow(Session(None, as_json=True)):
         pass
     assert len(server.last_event_ids()) == 3
 

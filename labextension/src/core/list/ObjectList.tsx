@@ -1,45 +1,21 @@
 import { TranslationBundle } from '@jupyterlab/translation';
-import { CommandRegistry } from '@lumino/commands';
 import * as React from 'react';
 
 import { IObject } from '../../api';
 import { useSignals } from '../useSignals';
 import { arrange, IColumn, ISort } from './columns';
-import { FilterRow, IChoice } from './FilterRow';
-import { EmptyState, IEmptyState, ListFailure, ListProgress } from './ListStates';
+import { FilterRow } from './FilterRow';
+import { EmptyState, ListFailure, ListProgress } from './ListStates';
 import { Header } from './Header';
 import { useListKeys } from './keys';
 import { showRowMenu } from './menu';
 import { ObjectListModel } from './model';
+import { IObjectListProps } from './props';
 import { beginRowDrag } from './rowDrag';
 import { useWindow } from './useWindow';
 
 /** Pixels; the style sheet's `--perijove-row-height` is the same. */
 export const ROW_HEIGHT = 26;
-
-export interface IObjectListProps<T extends IObject> {
-  readonly model: ObjectListModel<T>;
-  /** Kind of the rows in details and snippets: `model`, `file`, `job`, `vector-store`. */
-  readonly kind: string;
-  /** What a screen reader calls the list. */
-  readonly label: string;
-  readonly columns: readonly IColumn<T>[];
-  /** A choice of some of the rows, beside the filter. */
-  readonly choice?: IChoice<T>;
-  readonly commands: CommandRegistry;
-  /** Commands of the context menu, `-` for a separator; they are called with `{ids}`. */
-  readonly rowCommands: readonly string[];
-  /** Called with `{ids: [id]}` on Enter and double click. */
-  readonly openCommand: string;
-  /** Called with `{ids}` on Delete. */
-  readonly deleteCommand?: string;
-  readonly empty: IEmptyState;
-  /** What type-ahead looks for; the id unless told. */
-  readonly name?: (item: T) => string;
-  /** Text of the code cell that a row leaves when it is dragged into a notebook. */
-  readonly snippet?: (item: T) => string;
-  readonly trans: TranslationBundle;
-}
 
 /** A list of the platform's objects: filter, sort, pages, selection, keyboard, context menu. */
 export function ObjectList<T extends IObject>(props: IObjectListProps<T>): React.ReactElement {

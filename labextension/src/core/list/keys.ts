@@ -2,7 +2,7 @@ import * as React from 'react';
 
 import { IObject } from '../../api';
 import { showRowMenu } from './menu';
-import type { IObjectListProps } from './ObjectList';
+import { IObjectListProps } from './props';
 
 /** Letters typed within this time belong to one word, in ms. */
 const TYPE_AHEAD = 800;

@@ -2,7 +2,7 @@ import { MenuSvg } from '@jupyterlab/ui-components';
 
 import { IObject } from '../../api';
 import { COPY_ID, INSERT_CLIENT, INSERT_CURL, INSERT_MAGIC } from '../commandIds';
-import type { IObjectListProps } from './ObjectList';
+import { IObjectListProps } from './props';
 
 /** The context menu of the selected rows: the same commands as the toolbar's. */
 export function showRowMenu<T extends IObject>(

@@ -6,7 +6,8 @@ import * as React from 'react';
 
 import { IObject } from '../../api';
 import { ISnippets } from '../snippets';
-import { IObjectListProps, ObjectList } from './ObjectList';
+import { ObjectList } from './ObjectList';
+import { IObjectListProps } from './props';
 
 /** A list that fills a section of the side bar; its rows leave the code of their kind in a notebook. */
 export function createListSection<T extends IObject>(
