@@ -158,7 +158,8 @@ def refuses_jobs(kubectl: Kubectl, release: Release) -> bool:
 @pytest.fixture(scope="module")
 def project(kubectl: Kubectl, release: Release) -> str:
     """A project's namespace, made in the agent's name of what the platform makes."""
-    for given in (manifests.namespace(release.name), manifests.role_binding(release.name)):
+    of_project = (manifests.namespace, manifests.role_binding, manifests.network_policy)
+    for given in (make(release.name) for make in of_project):
         done = kubectl.apply(given, release.account)
         assert done.returncode == 0, done.stderr
     return release.project

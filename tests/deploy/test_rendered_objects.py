@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import yaml
 from perijove_platform.agent.settings import AgentSettings
+from perijove_platform.runtimes.kubernetes.manifests import AGENT_PODS
 
 CHART = Path(__file__).parents[2] / "deploy" / "charts" / "perijove-agent"
 
@@ -88,6 +89,7 @@ def test_what_selects_pods_selects_the_right_ones(render: Render, values: Values
     deployment = only(objects, "Deployment")["spec"]["selector"]["matchLabels"].items()
     policy = only(objects, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"].items()
     assert budget <= agent and deployment <= agent and policy <= agent
+    assert AGENT_PODS.items() <= agent, "projects let the agent in by these"
     assert policy <= test
     assert not budget <= test and not deployment <= test
 

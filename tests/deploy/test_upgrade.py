@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from perijove_platform.runtimes.kubernetes.manifests import NETWORK_POLICY
 from real_cluster import Cluster
 from testbed import dockerfiles
 from testbed.hosted import RELEASE, Hosted
@@ -124,6 +125,10 @@ def test_an_upgrade_and_its_rollback_keep_credential_and_jobs(
     present = yaml.safe_load((CHART / "Chart.yaml").read_text())["version"]
     assert before != f"perijove-agent-{present}"
     check(f"perijove-agent-{present}")
+    # The role of the version before had no right to it.
+    joinable_cluster.must(
+        "wait", "--for=create", f"networkpolicy/{NETWORK_POLICY}", "-n", hosted.project_namespace, "--timeout=60s"
+    )
 
     there = ["--kubeconfig", str(joinable_cluster.kubeconfig), "--namespace", hosted.namespace]
     done = helm(*there, "rollback", RELEASE, "1", "--wait", "--timeout=100s")

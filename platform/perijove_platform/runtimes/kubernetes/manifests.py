@@ -10,6 +10,7 @@ from perijove_platform.runtimes.kubernetes.objects import (
     CLUSTER_QUEUES,
     LOCAL_QUEUES,
     NAMESPACES,
+    NETWORK_POLICIES,
     PRIORITY_CLASSES,
     RESOURCE_FLAVORS,
     ROLE_BINDINGS,
@@ -25,6 +26,9 @@ ORGANIZATION = "perijove.dev/organization"
 """Of ClusterQueues: two platforms that share a cluster each keep those of their own organizations."""
 OWNED = {MANAGED_BY: "perijove"}
 LOCAL_QUEUE = "perijove"
+NETWORK_POLICY = "perijove"
+AGENT_PODS = {"app.kubernetes.io/part-of": "perijove", "app.kubernetes.io/component": "agent"}
+"""Labels of the agent's pods, which the chart gives them."""
 PROJECT_ROLE = "perijove-project-member"
 DEFAULT_FLAVOR = "perijove-default"
 FLAVOR_RESOURCES = "perijove.dev/resources"
@@ -110,6 +114,21 @@ def role_binding(project_id: str) -> dict[str, Any]:
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": PROJECT_ROLE},
         "subjects": [group],
     }
+
+
+def network_policy(project_id: str) -> dict[str, Any]:
+    """Pods of the project are reached by one another and by the agent, which no pod of a project can pass for."""
+    agents = {
+        "namespaceSelector": {"matchExpressions": [{"key": PROJECT, "operator": "DoesNotExist"}]},
+        "podSelector": {"matchLabels": AGENT_PODS},
+    }
+    return _object(
+        NETWORK_POLICIES,
+        NETWORK_POLICY,
+        namespace_name(project_id),
+        labels={**OWNED, PROJECT: project_id},
+        spec={"podSelector": {}, "policyTypes": ["Ingress"], "ingress": [{"from": [{"podSelector": {}}, agents]}]},
+    )
 
 
 def cluster_queue(share: QueueShare, flavors: Sequence[Flavor]) -> dict[str, Any]:

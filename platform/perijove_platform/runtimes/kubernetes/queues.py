@@ -16,7 +16,7 @@ from perijove_platform.clusters.quantities import Quantity, QuantityError, parse
 from perijove_platform.clusters.quotas import ProjectQuota, default_cohort
 from perijove_platform.runtimes.kubernetes import manifests
 from perijove_platform.runtimes.kubernetes.client import KubernetesClient
-from perijove_platform.runtimes.kubernetes.failures import Conflict, KubernetesError, NotFound, Unreachable
+from perijove_platform.runtimes.kubernetes.failures import Conflict, Denied, KubernetesError, NotFound, Unreachable
 from perijove_platform.runtimes.kubernetes.inventory import DEFAULT_ACCELERATOR, Inventory, inventory
 from perijove_platform.runtimes.kubernetes.manifests import (
     DEFAULT_FLAVOR,
@@ -31,6 +31,7 @@ from perijove_platform.runtimes.kubernetes.objects import (
     CLUSTER_QUEUES,
     LOCAL_QUEUES,
     NAMESPACES,
+    NETWORK_POLICIES,
     NODES,
     PRIORITY_CLASSES,
     RESOURCE_FLAVORS,
@@ -71,6 +72,7 @@ class ClusterQueues:
         self._quota_of = quota_of
         self._applied: dict[tuple[str, str | None, str], Object] = {}
         self._projects: set[str] = set()
+        self._open: set[str] = set()
         self._wanted = asyncio.Event()
         self._lock = asyncio.Lock()
         self._inventory = inventory(())
@@ -120,11 +122,11 @@ class ClusterQueues:
             NotOurs: a namespace or queue of that name is somebody else's.
             failures.KubernetesError, failures.Unreachable: try again.
         """
-        if project_id in self._projects:
+        if project_id in self._projects - self._open:
             return
         await synced(self.reflectors())
         async with self._lock:
-            if project_id in self._projects:
+            if project_id in self._projects - self._open:
                 return
             await self._ensure_namespace(project_id)
             await self._apply_shares({*self._known(), project_id}, only=project_id)
@@ -154,6 +156,18 @@ class ClusterQueues:
             raise NotOurs(f"the namespace {name} of the cluster is not this project's; an administrator has to look")
         await self._apply(NAMESPACES, manifests.namespace(project_id))
         await self._apply(ROLE_BINDINGS, manifests.role_binding(project_id))
+        await self._close_network(project_id)
+
+    async def _close_network(self, project_id: str) -> None:
+        """Let nobody else's pods reach the project's; an agent that is older than this has no right to say so."""
+        try:
+            await self._apply(NETWORK_POLICIES, manifests.network_policy(project_id))
+        except Denied:
+            if project_id not in self._open:
+                logger.warning("Upgrade the agent's chart: it may not close the network of project %s", project_id)
+            self._open.add(project_id)
+        else:
+            self._open.discard(project_id)
 
     async def _reconcile(self) -> None:
         await synced(self.reflectors())

@@ -11,11 +11,12 @@ from perijove_platform.clusters.quotas import ProjectQuota
 from perijove_platform.runtimes.base import JobSpec, JobState, JobUpdate
 from perijove_platform.runtimes.kubernetes.client import KubernetesClient
 from perijove_platform.runtimes.kubernetes.failures import NotFound
-from perijove_platform.runtimes.kubernetes.manifests import cluster_queue_name
+from perijove_platform.runtimes.kubernetes.manifests import NETWORK_POLICY, cluster_queue_name
 from perijove_platform.runtimes.kubernetes.objects import (
     CLUSTER_QUEUES,
     JOBS,
     NAMESPACES,
+    NETWORK_POLICIES,
     SECRETS,
     Object,
     get,
@@ -31,6 +32,7 @@ async def test_from_the_queue_to_the_end(place: Place, client: KubernetesClient,
     await place.until(job_id, JobState.ADMITTED)
     job = await client.get(JOBS, job_id, place.namespace)
     secret = await client.get(SECRETS, job_id, place.namespace)
+    policy = await client.get(NETWORK_POLICIES, NETWORK_POLICY, place.namespace)
     workload = await workload_of(client, job)
     pod = await kubelet.run(job_id)
     await place.until(job_id, JobState.RUNNING)
@@ -40,6 +42,11 @@ async def test_from_the_queue_to_the_end(place: Place, client: KubernetesClient,
     assert place.states(job_id)[-3:] == [JobState.ADMITTED, JobState.RUNNING, JobState.SUCCEEDED]
     assert job["metadata"]["labels"]["perijove.dev/project"] == place.project
     assert get(secret, "metadata", "ownerReferences", 0, "uid") == uid_of(job)
+    assert policy["spec"]["podSelector"] == {} and policy["spec"]["policyTypes"] == ["Ingress"]
+    assert [sorted(peer) for peer in policy["spec"]["ingress"][0]["from"]] == [
+        ["podSelector"],
+        ["namespaceSelector", "podSelector"],
+    ]
     assert workload["spec"]["maximumExecutionTimeSeconds"] == 7200
     assert place.runs.begun == [job_id]
     assert "pjrun" not in json.dumps([job, workload, pod])
