@@ -66,11 +66,11 @@ class AgentRegistration:
         Raises:
             Unauthorized: the token was used, has expired, was revoked, or is unknown; says which.
         """
-        token_id = id_in(REGISTRATION, token)
+        # By a read: whoever has no token, anybody that is, must not keep others from writing.
+        known = await self._find_token(token)
+        if known is None:
+            raise _refusal("unknown", "is unknown: it was not copied as it is, or its cluster has been deleted")
         async with self._database.write() as session:
-            known = None if token_id is None else await store.find_token(session, token_id)
-            if known is None or not matches(token, known.secret_hash):
-                raise _refusal("unknown", "is unknown: it was not copied as it is, or its cluster has been deleted")
             # The cluster's row first, as whoever makes a new token does: two that lock in two orders wait for ever.
             row = await store.find_cluster(session, known.cluster_id, lock=True)
             if row is None or not await store.use_token(session, known.id):
@@ -86,6 +86,14 @@ class AgentRegistration:
             await publish_updated(session, self._events, row)
         self.forget(row.id)
         return AgentCredential(cluster_id=row.id, cluster=row.name, credential=secret.text)
+
+    async def _find_token(self, token: str) -> store.RegistrationTokenRow | None:
+        token_id = id_in(REGISTRATION, token)
+        if token_id is None:
+            return None
+        async with self._database.read() as session:
+            known = await store.find_token(session, token_id)
+        return known if known is not None and matches(token, known.secret_hash) else None
 
     async def revoke(self, session: AsyncSession, row: store.ClusterRow, by: str) -> Cluster:
         """Let nobody in as the cluster's agent; `forget` it when the transaction has been committed."""

@@ -127,6 +127,16 @@ async def test_unknown_tokens(client: httpx.AsyncClient, create: Any, register: 
     assert (await register(client, token)).status_code == 201
 
 
+async def test_unknown_tokens_are_refused_while_others_write(
+    app: FastAPI, client: httpx.AsyncClient, create: Any, register: Any
+) -> None:
+    token = (await create(client))["registration_token"]["token"]
+    last = "A" if token[-2] != "A" else "B"
+    async with app.state.database.write(), asyncio.timeout(10):
+        for text in ("x", "pjreg-" + "0" * 69, token[:-2] + last + token[-1]):
+            assert refusal(await register(client, text)) == "unknown"
+
+
 async def test_the_token_of_a_deleted_cluster(client: httpx.AsyncClient, create: Any, register: Any) -> None:
     token = (await create(client))["registration_token"]["token"]
     await client.delete("/v1/clusters/gpu")
