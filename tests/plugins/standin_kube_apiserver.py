@@ -41,6 +41,7 @@ class KubeApiServer:
     Attributes:
         tokens: that it takes.
         secrets: data (not encoded) by name.
+        namespaces: by name, each with its labels.
         pods: by namespace and name.
         forbidden: whether writing Secrets is.
         connections: how many there have been.
@@ -48,6 +49,7 @@ class KubeApiServer:
 
     tokens: set[str] = field(default_factory=lambda: {"service-account"})
     secrets: dict[str, dict[str, str]] = field(default_factory=dict)
+    namespaces: dict[str, dict[str, str]] = field(default_factory=dict)
     pods: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     forbidden: bool = False
     seen: list[Seen] = field(default_factory=list)
@@ -93,6 +95,11 @@ class KubeApiServer:
                 return self._secret(request, parts[5], "dryRun=All" in url.query)
             pod = self.pods.get((parts[3], parts[5]))
             return (200, pod) if pod else status(404, f'pods "{parts[5]}" not found')
+        if parts[:3] == ["api", "v1", "namespaces"] and len(parts) == 4:
+            labels = self.namespaces.get(parts[3])
+            if labels is None:
+                return status(404, f'namespaces "{parts[3]}" not found')
+            return 200, {"metadata": {"name": parts[3], "labels": labels, "uid": f"uid-of-{parts[3]}"}}
         return 200, {"kind": "Anything", "method": request.method, "sha256": hashlib.sha256(request.body).hexdigest()}
 
     def _secret(self, request: Seen, name: str, dry_run: bool) -> tuple[int, Any]:

@@ -52,7 +52,7 @@ def _matching(target: Mapping[str, Any], name: str, pattern: re.Pattern[str]) ->
 
 
 class PodTargets:
-    """Opens streams to pods, each after a look at the pod as it is now: an address may be another pod's in a moment."""
+    """Opens streams to pods, each after a look at pod and namespace: an address may be another pod's in a moment."""
 
     def __init__(self, server: ApiServer) -> None:
         self._server = server
@@ -89,13 +89,26 @@ class PodTargets:
         Raises:
             NotOurs, Unreachable, ApiError: see there.
         """
+        place = f"/api/v1/namespaces/{wanted.namespace}"
         try:
-            pod = await self._server.request("GET", f"/api/v1/namespaces/{wanted.namespace}/pods/{wanted.name}")
+            # Whoever may make pods anywhere can label them; namespaces are labelled by us and by administrators.
+            namespace = await self._server.request("GET", place)
+            pod = await self._server.request("GET", f"{place}/pods/{wanted.name}")
         except ApiError as error:
             if error.status == 404:
-                raise NotOurs(f"There is no pod {wanted.name} of this project.") from None
+                raise _no_pod(wanted) from None
             raise
+        if _project_of(namespace) != wanted.project:
+            raise _no_pod(wanted)
         return address_in(pod, wanted)
+
+
+def _project_of(item: Mapping[str, Any]) -> Any:
+    return ((item.get("metadata") or {}).get("labels") or {}).get(PROJECT_LABEL)
+
+
+def _no_pod(wanted: PodTarget) -> NotOurs:
+    return NotOurs(f"There is no pod {wanted.name} of this project.")
 
 
 def address_in(pod: Mapping[str, Any], wanted: PodTarget) -> str:
@@ -104,11 +117,10 @@ def address_in(pod: Mapping[str, Any], wanted: PodTarget) -> str:
     Raises:
         NotOurs: it may not.
     """
-    metadata, spec, status = pod.get("metadata") or {}, pod.get("spec") or {}, pod.get("status") or {}
-    labels = metadata.get("labels") or {}
+    spec, status = pod.get("spec") or {}, pod.get("status") or {}
     # On the node's network its address is the node's, and so are the ports.
-    if labels.get(PROJECT_LABEL) != wanted.project or spec.get("hostNetwork"):
-        raise NotOurs(f"There is no pod {wanted.name} of this project.")
+    if _project_of(pod) != wanted.project or spec.get("hostNetwork"):
+        raise _no_pod(wanted)
     address = status.get("podIP")
     if status.get("phase") != "Running" or not address:
         raise NotOurs(f"Pod {wanted.name} is {status.get('phase', 'not there')}, not Running.")

@@ -25,6 +25,12 @@ def pod(**changes: Any) -> dict[str, Any]:
     return found
 
 
+@pytest.fixture(autouse=True)
+def namespace(kubernetes: KubeApiServer) -> None:
+    """The project's own."""
+    kubernetes.namespaces["n"] = {"perijove.dev/project": "proj_1"}
+
+
 @contextlib.asynccontextmanager
 async def in_pod(handler: Any) -> AsyncIterator[int]:
     server = await asyncio.start_server(handler, "127.0.0.1", 0)
@@ -90,6 +96,21 @@ async def test_what_is_not_ours_is_not_dialled(
         with pytest.raises(Refused, match=says) as caught:
             await platform.link().open(target(port))
         assert (caught.value.code, dialled) == ("not_ours", False)
+
+
+@pytest.mark.parametrize("labels", [None, {}, {"perijove.dev/project": "proj_2"}])
+async def test_a_label_alone_makes_no_pod_ours_in_a_namespace_that_is_not_the_projects(
+    run_agent: RunAgent, platform: PlatformEnd, kubernetes: KubeApiServer, labels: dict[str, str] | None
+) -> None:
+    del kubernetes.namespaces["n"]
+    if labels is not None:
+        kubernetes.namespaces["n"] = labels
+    kubernetes.pods["n", "p"] = pod()
+    async with in_pod(upper) as port, run_agent() as agent:
+        await until(lambda: agent.connected)
+        with pytest.raises(Refused, match=r"There is no pod p of this project\.") as caught:
+            await platform.link().open(target(port))
+        assert caught.value.code == "not_ours"
 
 
 async def test_a_pod_that_has_become_anothers_is_not_dialled_again(

@@ -132,6 +132,7 @@ async def echoing_pod(kubernetes: KubeApiServer) -> AsyncIterator[dict[str, Any]
         writer.close()
 
     labels = {"labels": {"perijove.dev/project": "p"}}
+    kubernetes.namespaces["n"] = labels["labels"]
     kubernetes.pods["n", "p"] = {"metadata": labels, "spec": {}, "status": {"phase": "Running", "podIP": "127.0.0.1"}}
     server = await asyncio.start_server(echo, "127.0.0.1", 0, backlog=4096)
     port = server.sockets[0].getsockname()[1]
