@@ -19,10 +19,16 @@ from perijove_platform.app import create_app
 from perijove_platform.logs import configure_logging
 from perijove_platform.sessions.upgrade import TakeoverProtocol
 from perijove_platform.settings import Settings
+from perijove_platform.tunnel.keepalive import keep_alive
 from perijove_platform.tunnel.websocket import UVICORN_OPTIONS
 
 STOP_SECONDS = 10
 BACKLOG = 2048
+# A client whose machine or network is gone is noticed after about two minutes, however idle its connection is: long
+# enough for a network that changes, as laptops' do.
+KEEPALIVE_IDLE_SECONDS = 60
+KEEPALIVE_INTERVAL_SECONDS = 15
+KEEPALIVE_COUNT = 4
 
 
 class AlreadyServed(Exception):
@@ -134,6 +140,12 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
     with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         if os.name == "posix":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        keep_alive(
+            listener,
+            idle_seconds=KEEPALIVE_IDLE_SECONDS,
+            interval_seconds=KEEPALIVE_INTERVAL_SECONDS,
+            count=KEEPALIVE_COUNT,
+        )
         listener.bind((host, port))
         listener.listen(BACKLOG)
         listener.setblocking(False)

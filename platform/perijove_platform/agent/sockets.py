@@ -12,6 +12,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from perijove_platform.tunnel.keepalive import keep_alive
 from perijove_platform.tunnel.stream import Signal
 
 READ_BYTES = 64 * 1024
@@ -166,11 +167,9 @@ class _ClosedHere(BrokenPipeError):
 
 def _tune(sock: socket.socket) -> None:
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for option, value in (
-        ("TCP_KEEPIDLE", KEEPALIVE_IDLE_SECONDS),
-        ("TCP_KEEPINTVL", KEEPALIVE_INTERVAL_SECONDS),
-        ("TCP_KEEPCNT", KEEPALIVE_COUNT),
-    ):
-        if hasattr(socket, option):  # not everywhere by these names
-            sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
+    keep_alive(
+        sock,
+        idle_seconds=KEEPALIVE_IDLE_SECONDS,
+        interval_seconds=KEEPALIVE_INTERVAL_SECONDS,
+        count=KEEPALIVE_COUNT,
+    )
