@@ -7,6 +7,7 @@ import pytest
 import sqlalchemy as sa
 from perijove_platform.database import Database, now
 from perijove_platform.events import EventBus
+from perijove_platform.events.store import after
 from perijove_platform.rbac import Caller
 from perijove_platform.sessions import audit
 from perijove_platform.sessions.audit import AuditLog, Bounds
@@ -104,3 +105,15 @@ async def test_records_wait_for_a_database_that_is_away(database: Database, monk
     await asyncio.wait_for(log.stop(), 30)
     assert failures == 0
     assert len((await log.list(caller(), AuditListParams())).data) == 5
+
+
+async def test_the_event_tells_that_there_is_a_record_and_not_what_it_says(database: Database) -> None:
+    log = AuditLog(database, EventBus(database, keep=1000))
+    await log.start()
+    await write(log, 1)
+    await log.stop()
+    (record,) = (await log.list(caller(), AuditListParams())).data
+    async with database.read() as session:
+        (event,) = await after(session, 0, owners=None, limit=10)
+    assert (event.type, event.project_id, event.object_id) == ("audit.recorded", "proj-a", record.id)
+    assert event.data == {"id": record.id, "object": "audit_record", "created_at": record.created_at}
