@@ -5,6 +5,7 @@ OpenAI's API reference, "Error codes": ``{"error": {"message", "type", "param", 
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, ClassVar
 
@@ -71,14 +72,27 @@ class Forbidden(ApiError):
     default_code = "insufficient_permissions"
 
 
+@dataclass(frozen=True)
+class Elsewhere:
+    """Where that is which another project of the caller's organization has.
+
+    Attributes:
+        project_id: whose it is.
+        cluster: its name.
+    """
+
+    project_id: str
+    cluster: str
+
+
 class NotFound(ApiError):
     """What is not there, and what is another project's: the answer is the same.
 
     Attributes:
-        place: the cluster that has what is another project's; who asked for it is written to the audit log.
+        elsewhere: of what is another project's, in whose audit log it is written who asked.
     """
 
-    place: str | None = None
+    elsewhere: Elsewhere | None = None
     status = 404
     type = "invalid_request_error"
     default_code = "not_found"

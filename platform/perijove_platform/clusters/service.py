@@ -287,6 +287,12 @@ class ClustersService:
             row = await store.find_cluster(session, cluster_id)
         return None if row is None else row.organization_id
 
+    async def id_of(self, name: str, organization_id: str) -> str:
+        """The id of the cluster that an organization calls so; the name itself when it has none of that name."""
+        async with self._database.read() as session:
+            row = await ClusterStore(session, organization_id).get(name)
+        return name if row is None else row.id
+
     async def quota_of(self, cluster_id: str, project_id: str) -> ProjectQuota | None:
         """What is set aside for a project; ``None`` when nothing is, and it uses what the others leave.
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Generic
+from typing import Generic
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from perijove_platform.database import Database
 from perijove_platform.errors import BadRequest, Conflict, RateLimited
@@ -121,7 +123,7 @@ class ManagedJobs(Generic[Row]):
     async def get(self, caller: Caller, job_id: str) -> Row:
         """Raises `NotFound`."""
         async with self._database.read() as session:
-            return await self._require(JobStore(session, caller.project_id, self._kind.table), job_id)
+            return await self._require(session, caller, job_id)
 
     async def events(self, caller: Caller, job_id: str, params: EventListParams) -> tuple[list[JobEventRow], bool]:
         await self.get(caller, job_id)
@@ -153,7 +155,7 @@ class ManagedJobs(Generic[Row]):
     async def resume(self, caller: Caller, job_id: str) -> Row:
         """Raises `BadRequest` when the job is not paused."""
         async with self._database.write() as session:
-            row = await self._require(JobStore(session, caller.project_id, self._kind.table), job_id)
+            row = await self._require(session, caller, job_id)
             if row.state != JobState.PAUSED:
                 raise BadRequest(f"Job '{job_id}' is {row.state}; only a paused job can be resumed.", code="not_paused")
             row.desired = "run"
@@ -176,7 +178,7 @@ class ManagedJobs(Generic[Row]):
         """For a job that no cluster runs: one that is paused, or is being made ready."""
         self._tracker.end_preparation(job_id)
         async with self._database.write() as session:
-            row = await self._require(JobStore(session, caller.project_id, self._kind.table), job_id)
+            row = await self._require(session, caller, job_id)
             if not JobState(row.state).final:
                 await self._journal.set_state(session, row, JobUpdate(job_id=job_id, state=state, reason=str(state)))
         return row
@@ -184,7 +186,7 @@ class ManagedJobs(Generic[Row]):
     async def _wish(self, caller: Caller, job_id: str, desired: Wish) -> Row:
         """Write down what the owner wants before asking the cluster, so that a crash in between forgets nothing."""
         async with self._database.write() as session:
-            row = await self._require(JobStore(session, caller.project_id, self._kind.table), job_id)
+            row = await self._require(session, caller, job_id)
             if desired == "cancel" and row.state == JobState.CANCELLED:
                 return row
             if JobState(row.state).final:
@@ -213,11 +215,12 @@ class ManagedJobs(Generic[Row]):
             pass
         return await self.get(caller, row.id)
 
-    async def _require(self, jobs: JobStore[Any], job_id: str) -> Row:
-        row: Row | None = await jobs.get(job_id)
+    async def _require(self, session: AsyncSession, caller: Caller, job_id: str) -> Row:
+        jobs = JobStore(session, caller.project_id, self._kind.table)
+        row = await jobs.get(job_id)
         if row is None:
             refusal = self._kind.not_found(job_id)
-            refusal.place = await jobs.place_elsewhere(job_id)
+            refusal.elsewhere = await jobs.elsewhere(job_id, caller.organization_id)
             raise refusal
         return row
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from perijove_platform.database import Base, Owned
+from perijove_platform.errors import Elsewhere
 from perijove_platform.pagination import ListParams, paginate
 from perijove_platform.runtimes.base import JobState, Wish
 
@@ -78,10 +79,13 @@ class JobStore(Generic[Row]):
         query = sa.select(self._table).where(self._table.project_id == self._project_id, self._table.id == job_id)
         return (await self._session.scalars(query)).one_or_none()
 
-    async def place_elsewhere(self, job_id: str) -> str | None:
-        """The cluster of a job of another project: for the audit log, and for no answer."""
-        query = sa.select(JobRow.cluster).where(JobRow.id == job_id, JobRow.project_id != self._project_id)
-        return await self._session.scalar(query)
+    async def elsewhere(self, job_id: str, organization_id: str) -> Elsewhere | None:
+        """Of a job of another project of this organization: for that project's audit log, and for no answer."""
+        query = sa.select(JobRow.project_id, JobRow.cluster).where(
+            JobRow.id == job_id, JobRow.organization_id == organization_id, JobRow.project_id != self._project_id
+        )
+        found = (await self._session.execute(query)).one_or_none()
+        return None if found is None else Elsewhere(found.project_id, found.cluster)
 
     async def page(self, params: ListParams, metadata: Mapping[str, str]) -> tuple[list[Row], bool]:
         """Only jobs that have every pair of `metadata`."""

@@ -73,16 +73,20 @@ class AuditLog:
         except TimeoutError:
             logger.error("%d audit records could not be written before the end", self._waiting.qsize())
 
-    async def record(self, caller: Caller, *, cluster: str, verb: str, path: str, status: int) -> None:
+    async def record(
+        self, caller: Caller, *, cluster: str, verb: str, path: str, status: int, project_id: str | None = None
+    ) -> None:
         """Add a record; waits only when `MAX_WAITING` are unwritten, so that nobody acts unrecorded.
 
         Args:
             path: still percent-encoded, without the query.
+            project_id: in whose log, of the caller's organization; their own project's without it.
         """
         row = AuditRecordRow(
             id=new_id("audit_"),
             organization_id=caller.organization_id,
-            project_id=caller.project_id,
+            project_id=project_id or caller.project_id,
+            from_project_id=None if project_id in (None, caller.project_id) else caller.project_id,
             created_by=caller.user_id,
             created_at=now(),
             user_name=caller.user_name,
@@ -156,6 +160,7 @@ def _public(row: AuditRecordRow) -> AuditRecord:
         created_at=row.created_at,
         user_id=row.created_by,
         user_name=row.user_name,
+        from_project_id=row.from_project_id,
         cluster=row.cluster,
         verb=row.verb,
         path=row.path,

@@ -32,6 +32,9 @@ class AuditRecord(Response):
     created_at: int
     user_id: str
     user_name: str
+    from_project_id: str | None = Field(
+        description="The project of who asked for what is this project's and is told that it is not there; else null."
+    )
     cluster: str = Field(description="As the request named it: it may be one that the caller cannot see.")
     verb: str = Field(description="Kubernetes' verb, such as get, list, watch or create.")
     path: str = Field(description="Without the query.")

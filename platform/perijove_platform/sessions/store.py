@@ -50,11 +50,18 @@ class AgentLinkRow(Base):
 
 
 class AuditRecordRow(Owned, Base):
+    """What somebody asked of a cluster, in the log of the project that it concerns.
+
+    Attributes:
+        from_project_id: of who asked, when it is another.
+    """
+
     __tablename__ = "audit_records"
     __table_args__ = (sa.Index(None, "project_id", "id"),)
 
     id: Mapped[str] = mapped_column(sa.String(64), primary_key=True)
     user_name: Mapped[str] = mapped_column(sa.String(256))
+    from_project_id: Mapped[str | None] = mapped_column(sa.String(64))
     cluster: Mapped[str] = mapped_column(sa.String(64))
     verb: Mapped[str] = mapped_column(sa.String(32))
     path: Mapped[str] = mapped_column(sa.String(1024))

@@ -57,7 +57,9 @@ def test_another_projects_job_and_its_log_are_not_there(world: World, theirs: ht
         assert answer.status_code == unknown.status_code == 404
         # The two answers tell nothing apart but the id that was asked for.
         assert answer.json()["error"]["message"].replace(job, "ftjob-nothing") == unknown.json()["error"]["message"]
-        until(f"an audit record of {method} {path}", lambda path=path: _recorded(theirs, path, 404), seconds=5)
+        # Whose job it is can read who asked; who asked cannot.
+        until(f"an audit record of {method} {path}", lambda path=path: _recorded(world.client, path, 404), seconds=5)
+        assert not _recorded(theirs, path, 404)
     assert job not in theirs.get(JOBS).text
     world.truth.check()
     world.go(job, 2)
