@@ -16,8 +16,6 @@ from perijove_platform.tunnel import ChannelClosed, Limits, Link, Stream, Stream
 from perijove_platform.tunnel.handshake import Hello, KubernetesInfo, Welcome, say_hello, told_replicas
 from perijove_platform.tunnel.websocket import ClientChannel, DialFailed, dial
 
-_INFO = KubernetesInfo(version="v1.34.4", namespace="perijove-agent")
-
 
 class StandInAgent:
     """Dials the platform, again and again, and passes `kubernetes` targets on to an API server.
@@ -38,6 +36,7 @@ class StandInAgent:
         *,
         trusts: Path,
         instance: str | None = None,
+        uid: str | None = None,
         limits: Limits | None = None,
     ) -> None:
         self._url = base_url.replace("http", "ws", 1) + "/v1/agent/link"
@@ -45,6 +44,7 @@ class StandInAgent:
         self._tls = ssl.create_default_context(cafile=str(trusts))
         self._api_port = api_port
         self._limits = limits
+        self._info = KubernetesInfo(version="v1.34.4", namespace="perijove-agent", uid=uid)
         self._http = httpx.AsyncClient(verify=self._tls, timeout=None, base_url=f"https://127.0.0.1:{api_port}")
         self._task: asyncio.Task[None] | None = None
         self._channel: ClientChannel | None = None
@@ -84,7 +84,7 @@ class StandInAgent:
                     received=link.received if link_id else 0,
                     agent=self.instance,
                     version="0.0.0",
-                    kubernetes=_INFO,
+                    kubernetes=self._info,
                 )
                 welcome = await say_hello(channel, hello)
                 self.welcomes.append(welcome)

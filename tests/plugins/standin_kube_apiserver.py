@@ -49,7 +49,7 @@ class KubeApiServer:
 
     tokens: set[str] = field(default_factory=lambda: {"service-account"})
     secrets: dict[str, dict[str, str]] = field(default_factory=dict)
-    namespaces: dict[str, dict[str, str]] = field(default_factory=dict)
+    namespaces: dict[str, dict[str, str]] = field(default_factory=lambda: {"kube-system": {}})
     pods: dict[tuple[str, str], dict[str, Any]] = field(default_factory=dict)
     forbidden: bool = False
     seen: list[Seen] = field(default_factory=list)

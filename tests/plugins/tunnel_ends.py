@@ -127,6 +127,7 @@ class PlatformEnd:
     Attributes:
         tokens: registration tokens that can still be used.
         credentials: that are good; `None` takes any.
+        uids: of the Kubernetes clusters that credentials are bound to.
         hellos: all that came.
     """
 
@@ -134,6 +135,7 @@ class PlatformEnd:
     replicas: tuple[str, ...] = ()
     tokens: set[str] = field(default_factory=set)
     credentials: set[str] | None = None
+    uids: dict[str, str] = field(default_factory=dict)
     hellos: list[Hello] = field(default_factory=list)
     duplicates: int = 0
     refusals: int = 0
@@ -201,6 +203,11 @@ class PlatformEnd:
         try:
             hello = await receive_hello(channel)
             self.hellos.append(hello)
+            uid = hello.kubernetes.uid if hello.kubernetes else None
+            if self.uids.get(credential, uid) != uid:
+                self.refusals += 1
+                await channel.close(CloseCode.OTHER_CLUSTER, "This credential is another cluster's.")
+                return
             links = self.links
             held, resumed = await links.claim(CLUSTER, hello.agent, hello.link)
             replicas = self.replicas or (self.replica,)

@@ -53,9 +53,18 @@ class Agent:
             "pod": PodTargets(self._server).serve,
             "replicas": self._learn,
         }
+        self._shown = ""
+        self._uid: str | None = None
         self._version = ""
         self._version_asked = float("-inf")
-        self._keeper = LinkKeeper(self._dial, self._hello, accept=self._accept, limits=limits, pace=pace)
+        self._keeper = LinkKeeper(
+            self._dial,
+            self._hello,
+            accept=self._accept,
+            refused=lambda: self._credentials.refuse(self._shown),
+            limits=limits,
+            pace=pace,
+        )
         self.health = HealthServer(settings.health_port, lambda: self._keeper.connected)
 
     @property
@@ -83,6 +92,8 @@ class Agent:
             credential = await self._credentials.present()
         except NoCredential as error:
             raise DialFailed(str(error), error.status) from None
+        self._shown = credential
+        await self._ask_uid()
         await self._ask_version()
         url = "ws" + self._settings.platform_url.removeprefix("http") + "/v1/agent/link"
         headers = {"Authorization": f"Bearer {credential}"}
@@ -92,6 +103,26 @@ class Agent:
             if error.status == 401:
                 self._credentials.refuse(credential)
             raise
+
+    async def _ask_uid(self) -> None:
+        """Which cluster this is: one that was copied with the agent's credential must not serve in the other's place.
+
+        Asked until it has been answered once.
+
+        Raises:
+            DialFailed: the kube-apiserver does not say.
+        """
+        if self._uid is not None:
+            return
+        try:
+            answer = await self._server.request("GET", "/api/v1/namespaces/kube-system")
+        except (ApiError, Unreachable) as error:
+            message = f"The namespace kube-system, by which the platform knows this cluster, cannot be read: {error}"
+            raise DialFailed(message) from None
+        uid = (answer.get("metadata") or {}).get("uid")
+        if not uid:
+            raise DialFailed("The namespace kube-system, by which the platform knows this cluster, has no UID.")
+        self._uid = str(uid)
 
     async def _ask_version(self) -> None:
         """Kubernetes' version, for the hello; a kube-apiserver that is down must not keep the agent from dialling."""
@@ -109,7 +140,7 @@ class Agent:
             received=received,
             agent=self._settings.instance,
             version=__version__,
-            kubernetes=KubernetesInfo(version=self._version, namespace=self._settings.namespace),
+            kubernetes=KubernetesInfo(version=self._version, namespace=self._settings.namespace, uid=self._uid),
         )
 
     async def _accept(self, stream: Stream, target: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from perijove_platform.clusters import store
 from perijove_platform.clusters.announcements import publish_updated
-from perijove_platform.clusters.public import nodes_of, summary_of
+from perijove_platform.clusters.public import STRANGER_SECONDS, has_stranger, nodes_of, summary_of
 from perijove_platform.clusters.status import StatusReport
 from perijove_platform.clusters.store import ClusterRow
 from perijove_platform.database import Database, now
@@ -142,11 +142,18 @@ class ClusterHealth:
                 missed = await store.touch(session, sorted(self._connected))
         async with self._database.read() as session:
             silent = await store.silent_clusters(session, LOST_SECONDS)
+            left = await store.clusters_left_by_strangers(session, STRANGER_SECONDS)
         for cluster_id in missed:
             await self.connection_changed(cluster_id, True)
         for cluster_id in silent:
             if cluster_id not in self._connected:
                 await self.connection_changed(cluster_id, False)
+        for cluster_id in left:
+            async with self._database.write() as session:
+                row = await store.find_cluster(session, cluster_id, lock=True)
+                if row is not None and not has_stranger(row):
+                    row.stranger_at = None
+                    await publish_updated(session, self._events, row)
         if not self._connected:
             self._any_connected.clear()
 

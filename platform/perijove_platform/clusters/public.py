@@ -28,6 +28,12 @@ MAX_NODES = 1000
 """Nodes that are kept with their details, the first by name; all are counted."""
 MAX_QUEUES = 1000
 MAX_PROBLEMS = 20
+STRANGER_SECONDS = 300
+"""For which a stranger is a problem after it was last refused; it dials at least twice a minute."""
+_STRANGER = (
+    "an agent in another Kubernetes cluster, into which this one's was copied, shows its credential and is refused: "
+    "remove it there, or register that cluster by a token of its own"
+)
 _SHOWN_NODES = 3
 _NANO_PER_MILLI = 10**6
 
@@ -54,6 +60,11 @@ def nodes_of(report: StatusReport) -> list[Node]:
     return [Node.model_validate(node, from_attributes=True) for node in nodes]
 
 
+def has_stranger(row: ClusterRow) -> bool:
+    """Whether an agent with the cluster's credential dials from another Kubernetes cluster."""
+    return row.stranger_at is not None and row.stranger_at > now() - STRANGER_SECONDS
+
+
 def public_cluster(row: ClusterRow, status: tuple[dict[str, Any], int] | None) -> Cluster:
     """A registered cluster.
 
@@ -62,14 +73,16 @@ def public_cluster(row: ClusterRow, status: tuple[dict[str, Any], int] | None) -
     """
     summary, reported_at = status or ({}, None)
     reason = row.state_reason
-    if row.state == "connected" and summary.get("problems"):
-        reason = "; ".join(summary["problems"])
+    problems = [*([_STRANGER] if has_stranger(row) else []), *summary.get("problems", ())]
+    if row.state == "connected" and problems:
+        reason = "; ".join(problems)
     versions = dict(summary.get("component_versions", {}))
     if row.agent_versions:
         versions["agent"] = ", ".join(row.agent_versions)
     return Cluster.model_validate(
         {
             **summary,
+            "problems": problems,
             "component_versions": versions,
             "agents": row.agents,
             "agent_versions": row.agent_versions,

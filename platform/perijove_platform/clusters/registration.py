@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -18,6 +19,7 @@ from perijove_platform.clusters.credentials import (
     matches,
     new_secret,
 )
+from perijove_platform.clusters.public import has_stranger
 from perijove_platform.clusters.schemas import AgentCredential, Cluster, RegistrationToken
 from perijove_platform.database import Database, now
 from perijove_platform.errors import Unauthorized
@@ -30,13 +32,21 @@ CACHE_SECONDS = 10.0
 _USED_SECONDS = 60
 
 
+class _Known(NamedTuple):
+    """A credential that was good a moment ago."""
+
+    until: float
+    cluster_id: str
+    kubernetes_uid: str | None
+
+
 class AgentRegistration:
     """Tokens and credentials of agents."""
 
     def __init__(self, database: Database, events: EventBus) -> None:
         self._database = database
         self._events = events
-        self._cache: OrderedDict[str, tuple[float, str]] = OrderedDict()
+        self._cache: OrderedDict[str, _Known] = OrderedDict()
         self._forgotten = 0
 
     async def new_token(
@@ -82,7 +92,7 @@ class AgentRegistration:
             await self._end_credentials(session, row)
             await store.add_credential(session, credential, keep=KEPT)
             row.state, row.state_reason = "registering", "its agent has registered and has not connected yet"
-            row.agents = 0
+            row.agents, row.stranger_at = 0, None
             await publish_updated(session, self._events, row)
         self.forget(row.id)
         return AgentCredential(cluster_id=row.id, cluster=row.name, credential=secret.text)
@@ -118,8 +128,8 @@ class AgentRegistration:
             return None
         digest = digest_of(credential)
         cached = self._cache.get(digest)
-        if cached is not None and cached[0] > time.monotonic():
-            return cached[1]
+        if cached is not None and cached.until > time.monotonic():
+            return cached.cluster_id
         forgotten = self._forgotten
         async with self._database.read() as session:
             row = await store.find_credential(session, credential_id)
@@ -132,16 +142,46 @@ class AgentRegistration:
         # What was read before a revocation must not be kept after it.
         if forgotten == self._forgotten:
             seconds = CACHE_SECONDS if row.expires_at is None else min(CACHE_SECONDS, row.expires_at - now())
-            self._cache[digest] = (time.monotonic() + seconds, row.cluster_id)
+            self._cache[digest] = _Known(time.monotonic() + seconds, row.cluster_id, row.kubernetes_uid)
             if len(self._cache) > CACHED:
                 self._cache.popitem(last=False)
         return row.cluster_id
+
+    async def admits(self, credential: str, kubernetes_uid: str | None) -> bool:
+        """Whether an agent may serve that shows this credential, which is good, from this Kubernetes cluster.
+
+        The first one that tells where it is binds the credential to that cluster: one that was copied into another,
+        as with a restored namespace, would have the jobs run there, too. A refusal is one of the cluster's problems.
+
+        Args:
+            kubernetes_uid: see `KubernetesInfo.uid`; an agent without it is let in.
+        """
+        credential_id = id_in(CREDENTIAL, credential)
+        if kubernetes_uid is None or credential_id is None:
+            return True
+        cached = self._cache.get(digest_of(credential))
+        if cached is not None and cached.kubernetes_uid == kubernetes_uid:
+            return True  # what a credential is bound to never changes
+        async with self._database.read() as session:
+            known = await store.find_credential(session, credential_id)
+        if known is None or known.kubernetes_uid == kubernetes_uid:
+            return True
+        async with self._database.write() as session:
+            # The cluster's row first: see `register`.
+            row = await store.find_cluster(session, known.cluster_id, lock=True)
+            if row is None or await store.bind_credential(session, credential_id, kubernetes_uid) == kubernetes_uid:
+                return True
+            was_known = has_stranger(row)
+            row.stranger_at = now()
+            if not was_known:
+                await publish_updated(session, self._events, row)
+        return False
 
     def forget(self, cluster_id: str | None) -> None:
         """Look the credentials of a cluster up again; those of every cluster without one."""
         self._forgotten += 1
         for digest in [
-            digest for digest, (_, known) in self._cache.items() if cluster_id is None or known == cluster_id
+            digest for digest, known in self._cache.items() if cluster_id is None or known.cluster_id == cluster_id
         ]:
             del self._cache[digest]
 

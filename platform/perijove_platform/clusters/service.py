@@ -262,6 +262,10 @@ class ClustersService:
         """
         return await self._registration.agent_of(credential)
 
+    async def admits(self, credential: str, kubernetes_uid: str | None) -> bool:
+        """See `AgentRegistration.admits`."""
+        return await self._registration.admits(credential, kubernetes_uid)
+
     async def connection_changed(
         self, cluster_id: str, connected: bool, *, agents: int | None = None, versions: Sequence[str] = ()
     ) -> None:

@@ -21,6 +21,7 @@ class ClusterRow(Base):
         last_contact_at: when an agent was last known to be connected.
         agents: that are connected.
         agent_versions: of the programs that are connected, or were when the last one went.
+        stranger_at: when an agent with its credential was last refused in another Kubernetes cluster.
     """
 
     __tablename__ = "clusters"
@@ -35,6 +36,7 @@ class ClusterRow(Base):
     last_contact_at: Mapped[int | None] = mapped_column(sa.BigInteger)
     agents: Mapped[int] = mapped_column(default=0)
     agent_versions: Mapped[list[str]] = mapped_column(default=list)
+    stranger_at: Mapped[int | None] = mapped_column(sa.BigInteger)
     created_by: Mapped[str] = mapped_column(sa.String(64))
     created_at: Mapped[int] = mapped_column(sa.BigInteger, default=now)
 
@@ -56,7 +58,11 @@ class RegistrationTokenRow(Base):
 
 
 class CredentialRow(Base):
-    """What the agents of a cluster show; the newest that is neither revoked nor expired is the one in force."""
+    """What the agents of a cluster show; the newest that is neither revoked nor expired is the one in force.
+
+    Attributes:
+        kubernetes_uid: of the Kubernetes cluster that it is bound to, see `KubernetesInfo.uid`.
+    """
 
     __tablename__ = "cluster_credentials"
 
@@ -66,6 +72,7 @@ class CredentialRow(Base):
     hint: Mapped[str] = mapped_column(sa.String(32))
     expires_at: Mapped[int | None] = mapped_column(sa.BigInteger)
     last_used_at: Mapped[int | None] = mapped_column(sa.BigInteger)
+    kubernetes_uid: Mapped[str | None] = mapped_column(sa.String(128))
     revoked_at: Mapped[int | None] = mapped_column(sa.BigInteger)
     created_at: Mapped[int] = mapped_column(sa.BigInteger, default=now)
 
@@ -170,6 +177,11 @@ async def silent_clusters(session: AsyncSession, seconds: int) -> Sequence[str]:
     return (await session.scalars(query)).all()
 
 
+async def clusters_left_by_strangers(session: AsyncSession, seconds: int) -> Sequence[str]:
+    """Those with a stranger that has not been refused for so long."""
+    return (await session.scalars(sa.select(ClusterRow.id).where(ClusterRow.stranger_at <= now() - seconds))).all()
+
+
 async def statuses(session: AsyncSession, cluster_ids: Sequence[str]) -> dict[str, tuple[dict[str, Any], int]]:
     """The summaries by cluster, and when each was reported; without the nodes."""
     query = sa.select(ClusterStatusRow.cluster_id, ClusterStatusRow.summary, ClusterStatusRow.reported_at)
@@ -233,6 +245,14 @@ async def use_token(session: AsyncSession, token_id: str) -> bool:
 
 async def find_credential(session: AsyncSession, credential_id: str) -> CredentialRow | None:
     return await session.get(CredentialRow, credential_id)
+
+
+async def bind_credential(session: AsyncSession, credential_id: str, kubernetes_uid: str) -> str | None:
+    """The Kubernetes cluster that the credential is bound to: this one, unless it was bound before."""
+    bound = sa.func.coalesce(CredentialRow.kubernetes_uid, kubernetes_uid)
+    mine = sa.update(CredentialRow).where(CredentialRow.id == credential_id)
+    result = await session.execute(mine.values(kubernetes_uid=bound).returning(CredentialRow.kubernetes_uid))
+    return result.scalar_one_or_none()
 
 
 async def newest_credential(session: AsyncSession, cluster_id: str) -> CredentialRow | None:

@@ -37,6 +37,7 @@ TOKEN_SECONDS = 600
 RECHECK_SECONDS = 5.0
 _RETRY_SECONDS = 1.0
 _TELL_SECONDS = 10.0
+_OTHER_CLUSTER = "This credential is another Kubernetes cluster's; register this one by a token of its own."
 
 
 class Clusters(Connections, Protocol):
@@ -44,6 +45,10 @@ class Clusters(Connections, Protocol):
 
     async def agent_of(self, credential: str) -> str | None:
         """The id of the cluster whose agent shows this credential; ``None`` for one that is not good."""
+        ...
+
+    async def admits(self, credential: str, kubernetes_uid: str | None) -> bool:
+        """Whether an agent may serve that shows this credential, which is good, from this Kubernetes cluster."""
         ...
 
     async def organization_of(self, cluster_id: str) -> str | None:
@@ -236,6 +241,10 @@ class SessionsService:
 
     async def _link(self, channel: ServerChannel, cluster_id: str, credential: str) -> None:
         hello = await receive_hello(channel)
+        if not await self._clusters.admits(credential, hello.kubernetes.uid if hello.kubernetes else None):
+            logger.warning("An agent in another Kubernetes cluster shows the credential of cluster %s", cluster_id)
+            await channel.close(CloseCode.OTHER_CLUSTER, _OTHER_CLUSTER)
+            return
         held, resumed = await self._links.claim(cluster_id, hello.agent, hello.link)
         held.version = hello.version
         welcome = Welcome(

@@ -10,6 +10,7 @@ class CloseCode(enum.IntEnum):
     NORMAL = 1000
     GOING_AWAY = 1001
     PROTOCOL_ERROR = 4400
+    OTHER_CLUSTER = 4403  # the agent's credential is that of another Kubernetes cluster
     DUPLICATE = 4409  # the replica has a link of this agent already
     GIVEN_UP = 4410  # this end keeps nothing of the link: it must not be resumed
 

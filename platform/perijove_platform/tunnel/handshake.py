@@ -40,10 +40,12 @@ class KubernetesInfo:
     Attributes:
         version: of the kube-apiserver, such as ``v1.34.4``; empty while it has not answered.
         namespace: the agent's own.
+        uid: of the namespace ``kube-system``, which no two clusters share; ``None`` from an agent too old to tell.
     """
 
     version: str
     namespace: str
+    uid: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +81,11 @@ class Hello:
             version=fields.text("version"),
             kubernetes=None
             if kubernetes is None
-            else KubernetesInfo(version=kubernetes.text("version"), namespace=kubernetes.text("namespace")),
+            else KubernetesInfo(
+                version=kubernetes.text("version"),
+                namespace=kubernetes.text("namespace"),
+                uid=kubernetes.id("uid", optional=True),
+            ),
         )
         if hello.link is None and hello.received:
             raise ProtocolError("A hello without a link has received something.")

@@ -57,6 +57,7 @@ class LinkKeeper:
         dial: opens a channel to the platform, to whichever replica answers; raises `DialFailed`.
         hello: makes a hello of the link to resume and what of it has been received.
         accept: see `Link`.
+        refused: called when the platform refuses this end's credential because of what the hello says.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class LinkKeeper:
         hello: Callable[[str | None, int], Hello],
         *,
         accept: Accept | None = None,
+        refused: Callable[[], None] = lambda: None,
         limits: Limits | None = None,
         grace_seconds: float = LINK_GRACE_SECONDS,
         pace: Pace | None = None,
@@ -72,6 +74,7 @@ class LinkKeeper:
         self._dial = dial
         self._hello = hello
         self._accept = accept
+        self._refused = refused
         self._limits = limits
         self._grace_seconds = grace_seconds
         self._pace = pace or Pace()
@@ -134,6 +137,9 @@ class LinkKeeper:
             if error.code == CloseCode.DUPLICATE:
                 return self._pace.settled if self._settled else self._next(self._pace.missing)
             _log.warning("The platform ended the handshake: %s", error)
+            if error.code == CloseCode.OTHER_CLUSTER:
+                self._refused()
+                return self._next(self._pace.refused)
         except (ProtocolError, TimeoutError) as error:
             await channel.close(CloseCode.PROTOCOL_ERROR)
             _log.warning("The handshake failed: %s", error or "the platform did not answer in time.")

@@ -93,6 +93,37 @@ async def test_a_revoked_credential_is_replaced_by_means_of_a_new_token(
         assert kubernetes.secrets == KEPT
 
 
+async def test_a_credential_of_another_cluster_is_replaced_by_means_of_a_token_of_its_own(
+    run_agent: RunAgent,
+    kubernetes: KubeApiServer,
+    platform: PlatformEnd,
+    environment: dict[str, str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    platform.uids["pjagent-good"] = "uid-of-another"
+    async with run_agent() as agent:
+        await until(lambda: platform.refusals >= 2)
+        assert not agent.connected
+        assert "This credential is another cluster's." in caplog.text
+        platform.tokens.add("pjreg-1")
+        Path(environment["PERIJOVE_AGENT_REGISTRATION_TOKEN_FILE"]).write_text("pjreg-1")
+        await until(lambda: agent.connected)
+        assert kubernetes.secrets == KEPT
+
+
+async def test_an_agent_that_cannot_tell_which_cluster_it_is_in_waits(
+    run_agent: RunAgent, kubernetes: KubeApiServer, platform: PlatformEnd, caplog: pytest.LogCaptureFixture
+) -> None:
+    labels = kubernetes.namespaces.pop("kube-system")
+    async with run_agent() as agent:
+        await until(lambda: "The namespace kube-system, by which the platform knows this cluster" in caplog.text)
+        assert platform.hellos == []
+        kubernetes.namespaces["kube-system"] = labels
+        await until(lambda: agent.connected)
+        assert platform.hellos[0].kubernetes is not None
+        assert platform.hellos[0].kubernetes.uid == "uid-of-kube-system"
+
+
 async def test_no_secret_is_ever_logged(
     run_agent: RunAgent, token_file: Path, platform: PlatformEnd, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -8,8 +8,9 @@ from typing import Any
 import httpx
 import pytest
 import sqlalchemy as sa
+from fastapi import FastAPI
 from perijove_platform.app import create_app
-from perijove_platform.clusters import health
+from perijove_platform.clusters import health, public
 from perijove_platform.clusters.service import ClustersService
 from perijove_platform.clusters.status import AcceleratorStatus, NodeCondition, NodeStatus, QueueStatus, StatusReport
 from perijove_platform.clusters.store import ClusterRow
@@ -251,3 +252,20 @@ async def test_contact_is_renewed_while_connected(
 
     found = await until(row, lambda row: row.state == "connected")
     assert found.last_contact_at == pytest.approx(time.time(), abs=10)
+
+
+async def test_a_stranger_that_has_gone_is_no_problem_any_more(
+    app: FastAPI, client: httpx.AsyncClient, joined: tuple[str, str], service: ClustersService, events: Any
+) -> None:
+    cluster_id, credential = joined
+    await service.connection_changed(cluster_id, True)
+    assert await service.admits(credential, "uid-a")
+    assert not await service.admits(credential, "uid-b")
+    found = (await client.get("/v1/clusters/gpu")).json()
+    assert found["state"] == "connected" and found["state_reason"] == found["problems"][0]
+    async with app.state.database.write() as session:
+        ago = ClusterRow.stranger_at - public.STRANGER_SECONDS
+        await session.execute(sa.update(ClusterRow).values(stranger_at=ago))
+    # Nobody dials: the event comes by itself.
+    told = await until(events, lambda told: told[-1].data.get("problems") == [])
+    assert (told[-1].type, told[-1].data["state_reason"]) == ("cluster.updated", None)

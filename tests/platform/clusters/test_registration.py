@@ -229,3 +229,36 @@ async def test_old_tokens_do_not_pile_up(app: FastAPI, client: httpx.AsyncClient
     async with app.state.database.read() as session:
         count = await session.scalar(sa.select(sa.func.count()).select_from(RegistrationTokenRow))
     assert count <= 21
+
+
+async def test_a_credential_is_good_in_one_kubernetes_cluster(
+    client: httpx.AsyncClient, joined: tuple[str, str], register: Any, service: ClustersService, events: Any
+) -> None:
+    _, credential = joined
+    assert await service.admits(credential, None)  # an agent too old to tell, which binds nothing
+    assert await service.admits(credential, "uid-a")
+    assert await service.admits(credential, "uid-a")
+    assert (await client.get("/v1/clusters/gpu")).json()["problems"] == []
+    before = len(await events())
+    for _ in range(3):
+        assert not await service.admits(credential, "uid-b")
+    assert await service.admits(credential, "uid-a")
+    (problem,) = (await client.get("/v1/clusters/gpu")).json()["problems"]
+    assert "in another Kubernetes cluster" in problem and "register that cluster by a token of its own" in problem
+    (told,) = (await events())[before:]  # once, however often it dials
+    assert (told.type, told.data["problems"]) == ("cluster.updated", [problem])
+    # Whoever has a new token decides where the cluster is.
+    fresh = (await register(client, await rotated(client))).json()["credential"]
+    assert (await client.get("/v1/clusters/gpu")).json()["problems"] == []
+    assert await service.admits(fresh, "uid-b")
+    assert not await service.admits(fresh, "uid-a")
+
+
+async def test_of_two_kubernetes_clusters_that_come_at_once_one_is_let_in(
+    joined: tuple[str, str], service: ClustersService
+) -> None:
+    uids = [f"uid-{number}" for number in range(6)]
+    admitted = await asyncio.gather(*(service.admits(joined[1], uid) for uid in uids))
+    assert sorted(admitted) == [False] * 5 + [True]
+    again = [await service.admits(joined[1], uid) for uid in uids]
+    assert again == admitted

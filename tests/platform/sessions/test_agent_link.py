@@ -19,10 +19,15 @@ def state(platform: RunningPlatform, cluster: Registered) -> str:
 
 
 def agent_of(
-    platform: RunningPlatform, cluster: Registered, api: StandInApiServer, instance: str | None = None
+    platform: RunningPlatform,
+    cluster: Registered,
+    api: StandInApiServer,
+    instance: str | None = None,
+    uid: str | None = None,
 ) -> StandInAgent:
     assert platform.certificate is not None
-    return StandInAgent(platform.base_url, cluster.credential, api.port, trusts=platform.certificate, instance=instance)
+    trusts = platform.certificate
+    return StandInAgent(platform.base_url, cluster.credential, api.port, trusts=trusts, instance=instance, uid=uid)
 
 
 async def test_a_cluster_is_connected_while_its_agent_is(
@@ -143,6 +148,26 @@ async def test_two_agents_of_one_cluster_both_serve(
     # And one alone does.
     await asyncio.gather(*(kube.get("/version") for _ in range(8)))
     assert len(agent.targets) == 9
+
+
+async def test_an_agent_in_a_copy_of_the_cluster_is_not_let_in(
+    tls_platform: RunningPlatform, registered: Registered, api_server: StandInApiServer
+) -> None:
+    """As when the agent's namespace is restored into a second Kubernetes cluster: its credential comes with it."""
+    first = agent_of(tls_platform, registered, api_server, uid="uid-a")
+    second = agent_of(tls_platform, registered, api_server, uid="uid-b")
+    older = agent_of(tls_platform, registered, api_server)
+    twin = agent_of(tls_platform, registered, api_server, uid="uid-a")
+    async with first:
+        await first.connected.wait()
+        async with second:
+            await eventually(lambda: CloseCode.OTHER_CLUSTER in second.refusals, what="the refusal")
+            found = await asyncio.to_thread(tls_platform.call, "GET", f"/v1/clusters/{registered.id}")
+            assert "in another Kubernetes cluster" in found["problems"][0]
+            assert second.welcomes == [] and len(first.welcomes) == 1
+        async with twin, older:
+            await asyncio.wait_for(twin.connected.wait(), 20)
+            await asyncio.wait_for(older.connected.wait(), 20)
 
 
 async def test_strangers_are_no_replicas(tls_platform: RunningPlatform) -> None:

@@ -10,7 +10,7 @@ from perijove_platform.tunnel.handshake import Hello, KubernetesInfo, Welcome, r
 
 HELLO = {
     "protocol": 1, "link": "link_1", "received": 5, "agent": "agent-1", "version": "0.1.0",
-    "kubernetes": {"version": "v1.34.4", "namespace": "perijove-agent"},
+    "kubernetes": {"version": "v1.34.4", "namespace": "perijove-agent", "uid": "0c8e-1"},
 }  # fmt: skip
 WELCOME = {
     "protocol": 1, "link": "link_1", "received": 7, "resumed": True, "replica": "replica_1",
@@ -44,13 +44,15 @@ class Texts:
 
 
 def test_both_survive_the_way() -> None:
-    info = KubernetesInfo(version="v1.34.4", namespace="perijove-agent")
+    info = KubernetesInfo(version="v1.34.4", namespace="perijove-agent", uid="0c8e-1")
     hello = Hello(link="link_1", received=5, agent="agent-1", version="0.1.0", kubernetes=info)
     assert json.loads(hello.to_json()) == HELLO
     assert Hello.from_json(json.dumps(HELLO)) == hello
     welcome = Welcome.from_json(json.dumps({**WELCOME, "of_a_newer_version": 1}))
     assert json.loads(welcome.to_json()) == WELCOME
     assert Hello.from_json(json.dumps({**HELLO, "link": None, "received": 0, "kubernetes": None})).link is None
+    older = Hello.from_json(json.dumps({**HELLO, "kubernetes": {"version": "v1.34.4", "namespace": "perijove-agent"}}))
+    assert older.kubernetes is not None and older.kubernetes.uid is None
 
 
 @pytest.mark.parametrize(
@@ -61,6 +63,7 @@ def test_both_survive_the_way() -> None:
         {"received": None}, {"agent": None}, {"agent": "a\\nb"}, {"version": 1}, {"version": "x" * 300},
         {"version": "a\\nb"}, {"kubernetes": "v1"}, {"kubernetes": {}}, {"link": None},
         {"kubernetes": {"version": "v", "namespace": 1}},
+        {"kubernetes": {"version": "v", "namespace": "n", "uid": 1}},
     ],
 )  # fmt: skip
 def test_a_hello_that_is_wrong_is_refused(changes: dict[str, Any]) -> None:
