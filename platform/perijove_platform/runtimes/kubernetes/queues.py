@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from perijove_platform.clusters.quantities import Quantity, QuantityError, parse
+from perijove_platform.clusters.quantities import Quantity, parse
 from perijove_platform.clusters.quotas import ProjectQuota, default_cohort
 from perijove_platform.runtimes.kubernetes import manifests
 from perijove_platform.runtimes.kubernetes.client import KubernetesClient
@@ -50,6 +50,8 @@ logger = logging.getLogger(__name__)
 
 QuotaOf = Callable[[str], Awaitable[ProjectQuota | None]]
 """What a project may use of the cluster, by its id; ``None`` for all that there is."""
+Held = dict[tuple[str, str], Quantity]
+"""By flavor's name and resource name."""
 _SETTLE_SECONDS = 0.5
 _RETRY_SECONDS = 5.0
 
@@ -196,9 +198,11 @@ class ClusterQueues:
         flavors = flavors_of(self._inventory, self.flavors, quotas)
         for flavor in flavors:
             await self._apply(RESOURCE_FLAVORS, manifests.resource_flavor(flavor))
-        shares = [pool_share(self._organization_id, self._inventory, flavors, quotas)]
+        held = held_by_quotas(self._inventory, flavors, quotas)
+        shares = [pool_share(self._organization_id, self._inventory, held)]
         for project_id in sorted(projects) if only is None else [only]:
-            shares.append(project_share(self._organization_id, project_id, self._inventory, flavors, quotas))
+            quota, named = quotas.get(project_id), held.get(project_id, {})
+            shares.append(project_share(self._organization_id, project_id, self._inventory, quota, named))
         for share in shares:
             self._check_ours(share)
             await self._apply(CLUSTER_QUEUES, manifests.cluster_queue(share, flavors))
@@ -248,54 +252,64 @@ def flavors_of(found: Inventory, applied: Iterable[Object], quotas: Mapping[str,
     return [default, *(flavors[name] for name in sorted(flavors))]
 
 
+def held_by_quotas(found: Inventory, flavors: Sequence[Flavor], quotas: Mapping[str, ProjectQuota]) -> dict[str, Held]:
+    """What each project's quota holds of which flavor, by the project's id.
+
+    Of a resource that has several flavors, a quota takes the one of which most is left first, since a job's devices are
+    all of one flavor, and of the next ones what is missing then. What is more than all nodes have, as for nodes that
+    are yet to be made, is of the flavor that has most.
+    """
+    left = dict(found.totals)
+    held: dict[str, Held] = {}
+    for project_id, quota in sorted(quotas.items()):
+        mine = held[project_id] = {}
+        for resource, amount in quota.resources.items():
+            keys = [(flavor.name, resource) for flavor in flavors if resource in flavor.resources]
+            rest = parse(amount)
+            for key in sorted(keys, key=lambda key: left.get(key, Quantity()), reverse=True):
+                mine[key] = min(rest, left.get(key, Quantity()))
+                rest, left[key] = rest - mine[key], left.get(key, Quantity()) - mine[key]
+            if keys:
+                most = max(keys, key=lambda key: found.totals.get(key, Quantity()))
+                mine[most] += rest
+    return held
+
+
 def project_share(
-    organization_id: str,
-    project_id: str,
-    found: Inventory,
-    flavors: Sequence[Flavor],
-    quotas: Mapping[str, ProjectQuota],
+    organization_id: str, project_id: str, found: Inventory, quota: ProjectQuota | None, held: Held
 ) -> QueueShare:
     """A project's queue.
 
-    Of a resource that has several flavors, the quota is that of the first. What a quota does not name is not limited
-    by it: the pool lends it, or where there is no pool the queue has as much of it as the nodes.
+    What a quota does not name is not limited by it: the pool lends it, or where there is no pool the queue has as much
+    of it as the nodes.
+
+    Args:
+        held: of `held_by_quotas`, what the quota holds.
     """
-    quota = quotas.get(project_id)
     pooled = default_cohort(organization_id)
     cohort = pooled if quota is None else quota.cohort
-    nominal = _named(quota, flavors)
+    nominal = dict(held)
     if quota is not None and cohort != pooled:
-        nominal |= {key: str(total) for key, total in found.totals.items() if key[1] not in quota.resources}
+        nominal |= {key: total for key, total in found.totals.items() if key[1] not in quota.resources}
     return QueueShare(
         name=cluster_queue_name(project_id),
         organization_id=organization_id,
-        nominal=nominal,
+        nominal={key: str(amount) for key, amount in nominal.items()},
         cohort=None if cohort is None else cohort_name(cohort),
         project_id=project_id,
     )
 
 
-def _named(quota: ProjectQuota | None, flavors: Sequence[Flavor]) -> dict[tuple[str, str], str]:
-    named: dict[tuple[str, str], str] = {}
-    for resource, amount in ({} if quota is None else quota.resources).items():
-        flavor = next((flavor for flavor in flavors if resource in flavor.resources), None)
-        if flavor is not None:
-            named[flavor.name, resource] = amount
-    return named
+def pool_share(organization_id: str, found: Inventory, held: Mapping[str, Held]) -> QueueShare:
+    """What the nodes have beyond all quotas, for the organization's cohort.
 
-
-def pool_share(
-    organization_id: str, found: Inventory, flavors: Sequence[Flavor], quotas: Mapping[str, ProjectQuota]
-) -> QueueShare:
-    """What the nodes have beyond all quotas, for the organization's cohort."""
+    Args:
+        held: of `held_by_quotas`.
+    """
     left = dict(found.totals)
-    for quota in quotas.values():
-        for key, amount in _named(quota, flavors).items():
-            try:
-                rest = left.get(key, Quantity()) - parse(amount)
-            except QuantityError:
-                continue
-            left[key] = rest if rest.nano > 0 else Quantity()
+    for mine in held.values():
+        for key, amount in mine.items():
+            left[key] = max(Quantity(), left.get(key, Quantity()) - amount)
     return QueueShare(
         name=object_name("perijove", organization_id, "pool"),
         organization_id=organization_id,

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 from perijove_platform.clusters.quotas import ProjectQuota
 from perijove_platform.runtimes.kubernetes.capacity import capacity_of, kept_requests, report_of
-from perijove_platform.runtimes.kubernetes.inventory import inventory
-from perijove_platform.runtimes.kubernetes.manifests import DEFAULT_FLAVOR, cluster_queue, resource_flavor
+from perijove_platform.runtimes.kubernetes.inventory import Inventory, inventory
+from perijove_platform.runtimes.kubernetes.manifests import DEFAULT_FLAVOR, QueueShare, cluster_queue, resource_flavor
 from perijove_platform.runtimes.kubernetes.objects import Object, object_name
-from perijove_platform.runtimes.kubernetes.queues import flavors_of, pool_share, project_share
+from perijove_platform.runtimes.kubernetes.queues import flavors_of, held_by_quotas, pool_share, project_share
 
 GIB = 1 << 30
 
@@ -42,6 +42,15 @@ NODES = [
 ]  # fmt: skip
 
 
+def shares(found: Inventory, quotas: dict[str, ProjectQuota]) -> dict[str | None, QueueShare]:
+    """By project, and that of the pool; of a project without a quota, too."""
+    held = held_by_quotas(found, flavors_of(found, (), quotas), quotas)
+    queues: dict[str | None, QueueShare] = {None: pool_share("org-1", found, held)}
+    for project in {"proj_1", *quotas}:
+        queues[project] = project_share("org-1", project, found, quotas.get(project), held.get(project, {}))
+    return queues
+
+
 def test_a_flavor_for_each_kind_of_accelerator() -> None:
     found = inventory(NODES)
 
@@ -63,7 +72,7 @@ def test_a_queue_has_every_resource_once() -> None:
     """Kueue takes no resource in two groups, and no flavor in two."""
     found = inventory(NODES)
     quotas = {"proj_1": ProjectQuota(resources={"cpu": "8"}, cohort="perijove-org-1")}
-    share = project_share("org-1", "proj_1", found, found.flavors, quotas)
+    share = shares(found, quotas)["proj_1"]
 
     groups = cluster_queue(share, found.flavors)["spec"]["resourceGroups"]
 
@@ -83,7 +92,7 @@ def test_the_pool_holds_what_no_quota_names() -> None:
         "proj_2": ProjectQuota(resources={"google.com/tpu": "1"}, cohort="research"),
     }
 
-    pool = pool_share("org-1", found, found.flavors, quotas)
+    pool = shares(found, quotas)[None]
 
     by_resource = {resource: amount for (_, resource), amount in pool.nominal.items() if resource != "nvidia.com/gpu"}
     assert by_resource == {"cpu": "200", "memory": "0", "google.com/tpu": "3"}
@@ -101,7 +110,7 @@ def test_the_pool_holds_what_no_quota_names() -> None:
 def test_who_lends_to_whom(quota: ProjectQuota | None, cohort: str | None) -> None:
     found = inventory(NODES)
     quotas = {} if quota is None else {"proj_1": quota}
-    share = project_share("org-1", "proj_1", found, found.flavors, quotas)
+    share = shares(found, quotas)["proj_1"]
 
     spec = cluster_queue(share, found.flavors)["spec"]
 
@@ -123,10 +132,44 @@ def test_flavors_of_nodes_that_went_stay() -> None:
 def test_a_quota_for_what_no_node_has_yet() -> None:
     quotas = {"proj_1": ProjectQuota(resources={"amd.com/gpu": "8"}, cohort=None)}
 
-    found = inventory(NODES)
-    share = project_share("org-1", "proj_1", found, flavors_of(found, (), quotas), quotas)
+    share = shares(inventory(NODES), quotas)["proj_1"]
 
     assert share.nominal["perijove-any-amd-com-gpu", "amd.com/gpu"] == "8"
+
+
+GPU_NODES = [
+    node("a", {"cpu": "8", "memory": "8Gi", "nvidia.com/gpu": "2"}, {PRODUCT: "A100"}),
+    node("h", {"cpu": "8", "memory": "8Gi", "nvidia.com/gpu": "8"}, {PRODUCT: "H100"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("quotas", "held", "pooled"),
+    [
+        # A job for all of it finds them in one flavor.
+        ({"proj_1": "4"}, {"proj_1": {"H100": "4"}}, {"A100": "2", "H100": "4"}),
+        ({"proj_1": "9"}, {"proj_1": {"A100": "1", "H100": "8"}}, {"A100": "1", "H100": "0"}),
+        ({"proj_1": "7", "proj_2": "3"}, {"proj_1": {"H100": "7"}, "proj_2": {"A100": "2", "H100": "1"}}, {}),
+        ({"proj_1": "12"}, {"proj_1": {"A100": "2", "H100": "10"}}, {}),
+        ({"proj_1": "8", "proj_2": "8"}, {"proj_1": {"H100": "8"}, "proj_2": {"A100": "2", "H100": "6"}}, {}),
+    ],
+)
+def test_a_quota_over_several_flavors(
+    quotas: dict[str, str], held: dict[str, dict[str, str]], pooled: dict[str, str]
+) -> None:
+    found = inventory(GPU_NODES)
+    types = {flavor.name: flavor.node_labels.get(PRODUCT) for flavor in found.flavors}
+
+    queues = shares(
+        found, {key: ProjectQuota(resources={"nvidia.com/gpu": amount}, cohort=None) for key, amount in quotas.items()}
+    )
+
+    def devices(share: QueueShare) -> dict[str | None, str]:
+        gpus = {types[flavor]: amount for (flavor, name), amount in share.nominal.items() if name == "nvidia.com/gpu"}
+        return {type: amount for type, amount in gpus.items() if amount != "0"}
+
+    assert {project: devices(queues[project]) for project in held} == held
+    assert devices(queues[None]) == {type: amount for type, amount in pooled.items() if amount != "0"}
 
 
 def test_a_quota_limits_only_what_it_names() -> None:
@@ -134,8 +177,8 @@ def test_a_quota_limits_only_what_it_names() -> None:
     alone = {"proj_1": ProjectQuota(resources={"cpu": "8"}, cohort=None)}
     lent = {"proj_1": ProjectQuota(resources={"cpu": "8"}, cohort="perijove-org-1")}
 
-    by_itself = project_share("org-1", "proj_1", found, found.flavors, alone)
-    borrowing = project_share("org-1", "proj_1", found, found.flavors, lent)
+    by_itself = shares(found, alone)["proj_1"]
+    borrowing = shares(found, lent)["proj_1"]
 
     assert by_itself.nominal[DEFAULT_FLAVOR, "cpu"] == "8"
     assert by_itself.nominal[DEFAULT_FLAVOR, "memory"] == str(found.totals[DEFAULT_FLAVOR, "memory"])
