@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
-from perijove_platform.clusters.quantities import Quantity, QuantityError, parse, totals
+from perijove_platform.clusters.quantities import Quantity, QuantityError, totals
 from perijove_platform.clusters.status import (
     AcceleratorStatus,
     NodeCondition,
@@ -21,14 +21,13 @@ from perijove_platform.runtimes.kubernetes.inventory import accelerators_of, is_
 from perijove_platform.runtimes.kubernetes.manifests import MANAGED_BY, PROJECT
 from perijove_platform.runtimes.kubernetes.objects import (
     DEPLOYMENTS,
-    PODS,
     Object,
     condition,
     get,
     label_of,
     name_of,
-    uid_of,
 )
+from perijove_platform.runtimes.kubernetes.pod_requests import asked, by_node
 from perijove_platform.runtimes.kubernetes.queues import ClusterQueues
 from perijove_platform.runtimes.kubernetes.watch import Change, Reflector
 
@@ -37,7 +36,6 @@ logger = logging.getLogger(__name__)
 Record = Callable[[StatusReport], Awaitable[None]]
 _EVERY_SECONDS = 1.0
 KUEUE_DEPLOYMENT = "kueue-controller-manager"
-_ACTIVE_PODS = "status.phase!=Succeeded,status.phase!=Failed"
 _NODE_CONDITIONS = ("Ready", "MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
 
 
@@ -56,7 +54,7 @@ class CapacityWatch:
         self._queues = queues
         self._record = record
         self._absent = absent
-        self._pods = Reflector(client, PODS, fields=_ACTIVE_PODS, keep=kept_requests, on_change=self._on_change)
+        queues.pods.listen(self._on_pod)
         self._kueue = Reflector(
             client,
             DEPLOYMENTS,
@@ -68,7 +66,7 @@ class CapacityWatch:
         self.newest: StatusReport | None = None
 
     def reflectors(self) -> Sequence[Reflector]:
-        return (self._pods, self._kueue)
+        return (self._kueue,)
 
     def changed(self) -> None:
         """Something else that the report tells has changed."""
@@ -77,7 +75,7 @@ class CapacityWatch:
     async def run(self) -> None:
         """Until cancelled."""
         version = await self._version()
-        await asyncio.gather(*(found.synced.wait() for found in (*self._queues.reflectors(), self._pods)))
+        await asyncio.gather(*(found.synced.wait() for found in self._queues.reflectors()))
         kubelets = self._kubelets()
         while True:
             self._changed.clear()
@@ -87,7 +85,7 @@ class CapacityWatch:
                 self.newest = report_of(
                     version,
                     list(self._queues.nodes),
-                    self._pods,
+                    self._queues.pods,
                     list(self._queues.cluster_queues),
                     kueue=None if self._absent() else next((version_of(found) for found in self._kueue), ""),
                 )
@@ -109,8 +107,8 @@ class CapacityWatch:
                 logger.debug("The version of a cluster cannot be read: %s", error)
                 await asyncio.sleep(_EVERY_SECONDS)
 
-    def _on_change(self, change: Change) -> None:
-        if change.old is None or change.new is None or _requests(change.old) != _requests(change.new):
+    def _on_pod(self, change: Change) -> None:
+        if change.old is None or change.new is None or asked(change.old) != asked(change.new):
             self._changed.set()
 
 
@@ -123,13 +121,7 @@ def report_of(
         version: of Kubernetes.
         kueue: its version, empty where it does not tell; ``None`` where there is none.
     """
-    used: dict[str, dict[str, Quantity]] = {}
-    for pod in pods:
-        node, asked = _requests(pod)
-        if node is not None:
-            mine = used.setdefault(node, {})
-            for resource, amount in asked.items():
-                mine[resource] = mine.get(resource, Quantity()) + amount
+    used = by_node(pods)
     return StatusReport(
         kubernetes_version=version,
         nodes=[_node(node, used.get(name_of(node), {})) for node in nodes],
@@ -153,46 +145,6 @@ def version_of(kept: Object) -> str:
     """The image's tag; empty where it has none."""
     _, colon, tag = str(kept["image"]).partition("@")[0].rpartition(":")
     return tag if colon and "/" not in tag else ""
-
-
-def kept_requests(pod: Object) -> Object:
-    """Of a pod of whomever: where it is and what it asks for."""
-    return {
-        "metadata": {
-            "name": name_of(pod),
-            "namespace": get(pod, "metadata", "namespace"),
-            "uid": uid_of(pod),
-            "resourceVersion": get(pod, "metadata", "resourceVersion"),
-        },
-        "node": get(pod, "spec", "nodeName"),
-        "requests": {resource: str(amount) for resource, amount in _pod_requests(pod).items()},
-    }
-
-
-def _pod_requests(pod: Object) -> dict[str, Quantity]:
-    """Kubernetes' own sum: of what runs at the same time, and no less than what an earlier container needs."""
-    running = _sum(get(pod, "spec", "containers", default=()))
-    first: dict[str, Quantity] = {}
-    for container in get(pod, "spec", "initContainers", default=()):
-        asked = _sum([container])
-        if get(container, "restartPolicy") == "Always":
-            running = {name: running.get(name, Quantity()) + asked.get(name, Quantity()) for name in {*running, *asked}}
-        for name, amount in asked.items():
-            first[name] = max(first.get(name, Quantity()), amount)
-    for name, amount in first.items():
-        running[name] = max(running.get(name, Quantity()), amount)
-    return running
-
-
-def _sum(containers: Iterable[Object]) -> dict[str, Quantity]:
-    try:
-        return totals([get(container, "resources", "requests", default={}) for container in containers])
-    except QuantityError:
-        return {}
-
-
-def _requests(pod: Object) -> tuple[str | None, dict[str, Quantity]]:
-    return get(pod, "node"), {name: parse(text) for name, text in get(pod, "requests", default={}).items()}
 
 
 def _node(node: Object, used: Mapping[str, Quantity]) -> NodeStatus:

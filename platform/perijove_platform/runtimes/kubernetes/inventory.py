@@ -9,7 +9,8 @@ from typing import NamedTuple
 
 from perijove_platform.clusters.quantities import Quantity, QuantityError, parse
 from perijove_platform.runtimes.kubernetes.manifests import DEFAULT_FLAVOR, Flavor
-from perijove_platform.runtimes.kubernetes.objects import Object, condition, get, object_name
+from perijove_platform.runtimes.kubernetes.objects import Object, condition, get, name_of, object_name
+from perijove_platform.runtimes.kubernetes.pod_requests import by_node, lasting
 
 BASE_RESOURCES = ("cpu", "memory")
 DEFAULT_ACCELERATOR = "nvidia.com/gpu"
@@ -54,7 +55,7 @@ class Inventory:
 
     Attributes:
         flavors: the default one first, then one for each kind of accelerator.
-        totals: by flavor's name and resource name, over the nodes that take jobs.
+        totals: by flavor's name and resource name, over the nodes that take jobs, without what lasting pods have.
         accelerators: resource names, the one with the most devices first.
     """
 
@@ -80,26 +81,38 @@ def is_ready(node: Object) -> bool:
     return bool(get(condition(node, "Ready"), "status") == "True")
 
 
-def inventory(nodes: Iterable[Object]) -> Inventory:
-    """What jobs can be given. A node that is cordoned or does not answer still has what it has."""
+def inventory(nodes: Iterable[Object], pods: Iterable[Object] = ()) -> Inventory:
+    """What jobs can be given. A node that is cordoned or does not answer still has what it has.
+
+    Args:
+        pods: all of the cluster, as `pod_requests.kept_requests` keeps them.
+    """
+    held = by_node(filter(lasting, pods))
     totals: dict[tuple[str, str], Quantity] = {}
+    counts: dict[str, int] = {}
     found: dict[Accelerator, list[Object]] = {}
     for node in nodes:
         devices = accelerators_of(node)
         if not devices and _keeps_jobs_away(node):
             continue
+        left = _left(node, held.get(name_of(node), {}))
         for resource in BASE_RESOURCES:
-            _add(totals, DEFAULT_FLAVOR, resource, _quantity(get(node, "status", "allocatable", resource, default="0")))
+            _add(totals, DEFAULT_FLAVOR, resource, left.get(resource, Quantity()))
         for kind, count in devices.items():
             found.setdefault(kind, []).append(node)
-            _add(totals, _flavor_name(kind), kind.resource, Quantity.of(count))
+            counts[kind.resource] = counts.get(kind.resource, 0) + count
+            _add(totals, _flavor_name(kind), kind.resource, left[kind.resource])
     flavors = [Flavor(name=DEFAULT_FLAVOR, resources=BASE_RESOURCES)]
     flavors += [_flavor(kind, found[kind]) for kind in sorted(found)]
-    counts: dict[str, int] = {}
-    for (_, resource), total in totals.items():
-        if is_accelerator(resource):
-            counts[resource] = counts.get(resource, 0) + total.value
     return Inventory(flavors, totals, sorted(counts, key=lambda resource: (-counts[resource], resource)))
+
+
+def _left(node: Object, held: Mapping[str, Quantity]) -> dict[str, Quantity]:
+    """What a node has for jobs, by resource name; never less than nothing."""
+    return {
+        resource: max(Quantity(), _quantity(text) - held.get(resource, Quantity()))
+        for resource, text in get(node, "status", "allocatable", default={}).items()
+    }
 
 
 def _kind(node: Object, resource: str) -> Accelerator:

@@ -2,7 +2,7 @@
 
 Every project has a ClusterQueue. With a quota of its own it holds that; without one it holds nothing and borrows what
 the cohort has left. What no project's quota names is held by the *pool*, a ClusterQueue that serves nobody, so that the
-whole cohort can never use more than the nodes have.
+whole cohort can never use more than the nodes have for jobs: without what pods that stay, such as a daemon's, ask for.
 """
 
 from __future__ import annotations
@@ -33,6 +33,7 @@ from perijove_platform.runtimes.kubernetes.objects import (
     NAMESPACES,
     NETWORK_POLICIES,
     NODES,
+    PODS,
     PRIORITY_CLASSES,
     RESOURCE_FLAVORS,
     ROLE_BINDINGS,
@@ -44,6 +45,7 @@ from perijove_platform.runtimes.kubernetes.objects import (
     namespace_of,
     object_name,
 )
+from perijove_platform.runtimes.kubernetes.pod_requests import ACTIVE_PODS, asked, kept_requests, lasting
 from perijove_platform.runtimes.kubernetes.watch import Change, Reflector, synced
 
 logger = logging.getLogger(__name__)
@@ -52,6 +54,8 @@ QuotaOf = Callable[[str], Awaitable[ProjectQuota | None]]
 """What a project may use of the cluster, by its id; ``None`` for all that there is."""
 Held = dict[tuple[str, str], Quantity]
 """By flavor's name and resource name."""
+PODS_SECONDS = 60.0
+"""After which a change of what lasting pods ask for is followed, together with all others until then."""
 _SETTLE_SECONDS = 0.5
 _RETRY_SECONDS = 5.0
 
@@ -78,7 +82,9 @@ class ClusterQueues:
         self._wanted = asyncio.Event()
         self._lock = asyncio.Lock()
         self._inventory = inventory(())
+        self._pods_due: asyncio.TimerHandle | None = None
         self.nodes = Reflector(client, NODES, keep=kept_node, on_change=self._on_node)
+        self.pods = Reflector(client, PODS, fields=ACTIVE_PODS, keep=kept_requests, on_change=self._on_pod)
         self.cluster_queues = Reflector(client, CLUSTER_QUEUES)
         self.flavors = Reflector(client, RESOURCE_FLAVORS, labels=f"{MANAGED_BY}=perijove")
         self.local_queues = Reflector(
@@ -91,7 +97,7 @@ class ClusterQueues:
         return next(iter(self._inventory.accelerators), DEFAULT_ACCELERATOR)
 
     def reflectors(self) -> Sequence[Reflector]:
-        return (self.nodes, self.cluster_queues, self.flavors, self.local_queues)
+        return (self.nodes, self.pods, self.cluster_queues, self.flavors, self.local_queues)
 
     def quotas_changed(self) -> None:
         self._wanted.set()
@@ -194,7 +200,7 @@ class ClusterQueues:
         for project_id in sorted(projects):
             if (quota := await self._quota_of(project_id)) is not None:
                 quotas[project_id] = quota
-        self._inventory = inventory(self.nodes)
+        self._inventory = inventory(self.nodes, self.pods)
         flavors = flavors_of(self._inventory, self.flavors, quotas)
         for flavor in flavors:
             await self._apply(RESOURCE_FLAVORS, manifests.resource_flavor(flavor))
@@ -225,6 +231,16 @@ class ClusterQueues:
     def _on_node(self, change: Change) -> None:
         if _shape(change.old) != _shape(change.new):
             self._wanted.set()
+
+    def _on_pod(self, change: Change) -> None:
+        """Pods that stay are replaced now and then, by which two of them have room for a while: nobody's quota is to
+        follow each such step."""
+        if self._pods_due is None and asked(lasting(change.old)) != asked(lasting(change.new)):
+            self._pods_due = asyncio.get_running_loop().call_later(PODS_SECONDS, self._look_at_pods)
+
+    def _look_at_pods(self) -> None:
+        self._pods_due = None
+        self._wanted.set()
 
     def _on_local_queue(self, change: Change) -> None:
         if change.new is None and label_of(change.old or {}, PROJECT) in self._projects:

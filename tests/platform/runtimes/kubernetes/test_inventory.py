@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 from perijove_platform.clusters.quotas import ProjectQuota
-from perijove_platform.runtimes.kubernetes.capacity import capacity_of, kept_requests, report_of
+from perijove_platform.runtimes.kubernetes.capacity import capacity_of, report_of
 from perijove_platform.runtimes.kubernetes.inventory import Inventory, inventory
 from perijove_platform.runtimes.kubernetes.manifests import DEFAULT_FLAVOR, QueueShare, cluster_queue, resource_flavor
 from perijove_platform.runtimes.kubernetes.objects import Object, object_name
+from perijove_platform.runtimes.kubernetes.pod_requests import kept_requests
 from perijove_platform.runtimes.kubernetes.queues import flavors_of, held_by_quotas, pool_share, project_share
 
 GIB = 1 << 30
@@ -185,13 +186,42 @@ def test_a_quota_limits_only_what_it_names() -> None:
     assert borrowing.nominal == {(DEFAULT_FLAVOR, "cpu"): "8"}
 
 
-def pod(name: str, on: str | None, *containers: dict[str, str], first: dict[str, str] | None = None) -> Object:
+def pod(
+    name: str, on: str | None, *containers: dict[str, str], first: dict[str, str] | None = None, owner: str = "Job"
+) -> Object:
     spec = {
         "nodeName": on,
         "containers": [{"resources": {"requests": requests}} for requests in containers],
         "initContainers": [{"resources": {"requests": first}}] if first else [],
     }
-    return kept_requests({"metadata": {"name": name, "namespace": "n", "uid": name}, "spec": spec})
+    owners = [{"kind": owner, "name": "o", "uid": "o", "controller": True}]
+    metadata = {"name": name, "namespace": "n", "uid": name, "ownerReferences": owners}
+    return kept_requests({"metadata": metadata, "spec": spec})
+
+
+def test_jobs_get_what_pods_that_stay_leave() -> None:
+    pods = [
+        pod("dns", "cpu", {"cpu": "100m", "memory": "70Mi"}, owner="ReplicaSet"),
+        pod("proxy", "cpu", {"cpu": "400m"}, owner="DaemonSet"),
+        pod("static", "control", {"cpu": "1"}, owner="Node"),
+        pod("monitor", "a1", {"nvidia.com/gpu": "1"}, owner="StatefulSet"),
+        pod("greedy", "empty", {"cpu": "2"}, owner="ReplicaSet"),
+        pod("waits", None, {"cpu": "5"}, owner="ReplicaSet"),
+        pod("job", "h1", {"cpu": "8", "nvidia.com/gpu": "2"}),
+        pod("a person's", "h1", {"cpu": "8"}, owner="Notebook"),
+    ]
+
+    found, empty = inventory(NODES, pods), inventory(NODES)
+
+    less = {
+        resource: str(empty.totals[flavor, resource] - total)
+        for (flavor, resource), total in found.totals.items()
+        if total != empty.totals[flavor, resource]
+    }
+    # The control plane's node takes no jobs; a node has never less than nothing.
+    assert less == {"cpu": "1500m", "memory": "70Mi", "nvidia.com/gpu": "1"}
+    assert found.flavors == empty.flavors
+    assert found.accelerators == empty.accelerators
 
 
 def test_the_report_tells_what_is_free() -> None:
