@@ -226,6 +226,21 @@ async def test_no_image_no_place_no_name(place: Place, cluster: Cluster) -> None
     await place.until(all_of_them, JobState.CANCELLED)
 
 
+@pytest.mark.disturbs
+async def test_a_job_for_which_there_is_no_room_now(place: Place, cluster: Cluster) -> None:
+    nodes = [node["metadata"]["name"] for node in cluster.get("nodes")["items"]]
+    cluster.must("cordon", *nodes)
+    try:
+        job_id = await place.submit("true")
+        await place.until(job_id, JobState.ADMITTED, "were unschedulable")
+        await place.until(job_id, JobState.QUEUED, "were unschedulable", "; back in the queue after 4 s")
+    finally:
+        cluster.must("uncordon", *nodes)
+
+    await place.until(job_id, JobState.SUCCEEDED)
+    assert JobState.FAILED not in [update.state for update in place.told[job_id]]
+
+
 async def test_out_of_memory(place: Place) -> None:
     job_id = await place.submit(EATS_MEMORY, memory=48)
 

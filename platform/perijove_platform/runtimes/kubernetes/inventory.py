@@ -10,7 +10,7 @@ from typing import NamedTuple
 from perijove_platform.clusters.quantities import Quantity, QuantityError, parse
 from perijove_platform.runtimes.kubernetes.manifests import DEFAULT_FLAVOR, Flavor
 from perijove_platform.runtimes.kubernetes.objects import Object, condition, get, name_of, object_name
-from perijove_platform.runtimes.kubernetes.pod_requests import by_node, lasting
+from perijove_platform.runtimes.kubernetes.pod_requests import by_node, lasting, pod_requests
 
 BASE_RESOURCES = ("cpu", "memory")
 DEFAULT_ACCELERATOR = "nvidia.com/gpu"
@@ -49,6 +49,26 @@ class Accelerator(NamedTuple):
     type: str
 
 
+class Room(NamedTuple):
+    """What a node has for jobs.
+
+    Attributes:
+        left: by resource name.
+    """
+
+    node: Object
+    left: Mapping[str, Quantity]
+
+    def takes(self, pod: Object) -> bool:
+        """Whether the pod could run there if no other job did; what Kubernetes itself has against the node passes."""
+        chosen = get(pod, "spec", "nodeSelector", default={})
+        return (
+            all(get(self.node, "metadata", "labels", name) == value for name, value in chosen.items())
+            and all(_tolerates(pod, taint) for taint in _job_taints(self.node))
+            and all(amount <= self.left.get(name, Quantity()) for name, amount in pod_requests(pod).items())
+        )
+
+
 @dataclass(frozen=True)
 class Inventory:
     """What there is of each flavor.
@@ -57,11 +77,17 @@ class Inventory:
         flavors: the default one first, then one for each kind of accelerator.
         totals: by flavor's name and resource name, over the nodes that take jobs, without what lasting pods have.
         accelerators: resource names, the one with the most devices first.
+        rooms: of the nodes that take jobs.
     """
 
     flavors: Sequence[Flavor]
     totals: Mapping[tuple[str, str], Quantity]
     accelerators: Sequence[str]
+    rooms: Sequence[Room]
+
+    def takes(self, pod: Object) -> bool:
+        """Whether any node could run the pod if no other job was there."""
+        return any(room.takes(pod) for room in self.rooms)
 
 
 def is_accelerator(resource: str) -> bool:
@@ -91,11 +117,13 @@ def inventory(nodes: Iterable[Object], pods: Iterable[Object] = ()) -> Inventory
     totals: dict[tuple[str, str], Quantity] = {}
     counts: dict[str, int] = {}
     found: dict[Accelerator, list[Object]] = {}
+    rooms: list[Room] = []
     for node in nodes:
         devices = accelerators_of(node)
         if not devices and _keeps_jobs_away(node):
             continue
         left = _left(node, held.get(name_of(node), {}))
+        rooms.append(Room(node, left))
         for resource in BASE_RESOURCES:
             _add(totals, DEFAULT_FLAVOR, resource, left.get(resource, Quantity()))
         for kind, count in devices.items():
@@ -104,7 +132,7 @@ def inventory(nodes: Iterable[Object], pods: Iterable[Object] = ()) -> Inventory
             _add(totals, _flavor_name(kind), kind.resource, left[kind.resource])
     flavors = [Flavor(name=DEFAULT_FLAVOR, resources=BASE_RESOURCES)]
     flavors += [_flavor(kind, found[kind]) for kind in sorted(found)]
-    return Inventory(flavors, totals, sorted(counts, key=lambda resource: (-counts[resource], resource)))
+    return Inventory(flavors, totals, sorted(counts, key=lambda resource: (-counts[resource], resource)), rooms)
 
 
 def _left(node: Object, held: Mapping[str, Quantity]) -> dict[str, Quantity]:
@@ -155,6 +183,15 @@ def _job_taints(node: Object) -> list[Object]:
         for taint in get(node, "spec", "taints", default=())
         if taint.get("effect") in ("NoSchedule", "NoExecute") and not str(taint.get("key")).startswith(_NODE_TAINTS)
     ]
+
+
+def _tolerates(pod: Object, taint: Object) -> bool:
+    return any(
+        found.get("key") in (None, taint.get("key"))
+        and found.get("effect") in (None, taint.get("effect"))
+        and (found.get("operator") == "Exists" or (found.get("value") or "") == (taint.get("value") or ""))
+        for found in get(pod, "spec", "tolerations", default=())
+    )
 
 
 def _keeps_jobs_away(node: Object) -> bool:

@@ -49,6 +49,8 @@ class ControlledJob:
         files: of its Secret, while its Job is being made.
         restart: a submission wants a job that is paused to go on.
         made, deleting: its Job has been made by this process or found, is being deleted.
+        aside: others have its room, so that it is to give its quota back and stand in the queue again.
+        crowded: why that was, until it is admitted again.
         owned: its Secret is known to go with it.
         shown: its Job as last seen.
         lost: its former Job, which somebody else deleted, until what is left of it has been removed.
@@ -65,6 +67,8 @@ class ControlledJob:
     spec: JobSpec | None = None
     files: Mapping[str, str] | None = field(default=None, repr=False)
     restart: bool = False
+    aside: bool = False
+    crowded: str | None = None
     made: bool = False
     owned: bool = False
     deleting: bool = False
@@ -181,9 +185,11 @@ class JobControl:
             return
         job.made = True
         workload = self._view.workload(job.job_id)
-        if job.restart and workload is not None:
-            await self._objects.set_active(workload, True)
-            job.restart = False
+        if workload is not None and (job.restart or job.aside):
+            active = job.restart
+            await self._objects.set_active(workload, active)
+            if active:
+                job.restart = job.aside = False
 
     async def _remove_lost(self, job: ControlledJob) -> None:
         """The Secret of a Job that was deleted goes some time after it, and would be taken for the next one's."""

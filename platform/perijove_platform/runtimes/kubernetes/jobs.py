@@ -21,7 +21,7 @@ from perijove_platform.runtimes.kubernetes.log_keeper import LogKeeper
 from perijove_platform.runtimes.kubernetes.logs import LOG
 from perijove_platform.runtimes.kubernetes.objects import get
 from perijove_platform.runtimes.kubernetes.queues import ClusterQueues
-from perijove_platform.runtimes.kubernetes.start_limit import START_SECONDS, StartLimit
+from perijove_platform.runtimes.kubernetes.start_limit import ASIDE_SECONDS, START_SECONDS, StartLimit
 from perijove_platform.runtimes.kubernetes.states import Seen, Standing, goes_on, standing
 from perijove_platform.runtimes.kubernetes.view import JobsView
 from perijove_platform.runtimes.local.job_log import read_log
@@ -91,6 +91,7 @@ class KubernetesJobs:
             current=lambda job: self._jobs.get(job.job_id) is job,
         )
         self._starting = StartLimit(start_seconds, lambda job_id: self._spawn(self._not_started(job_id)))
+        self._aside = StartLimit(ASIDE_SECONDS, self._stand_in_queue)
 
     async def start(self) -> None:
         self._spawn(self._follow())
@@ -99,6 +100,7 @@ class KubernetesJobs:
     async def stop(self) -> None:
         """The jobs go on in the cluster."""
         self._starting.stop()
+        self._aside.stop()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -188,16 +190,18 @@ class KubernetesJobs:
         found = standing(seen)
         if self._asks(job, seen, found):
             return
-        if job.restart or (job.wish == "pause" and _is_active(seen)) or (job.wish == "cancel" and not job.deleting):
+        stops = (job.wish == "pause" or job.aside) and _is_active(seen)
+        if job.restart or stops or (job.wish == "cancel" and not job.deleting):
             self._control.drive(job)
         self._starting.look(job_id, found.blocked and job.wish == "run")
+        self._aside.look(job_id, job.aside and job.wish == "run" and found.state is JobState.PAUSED)
         if job.wish != "cancel":
             await self._tell(job, self._wanted(job, seen, found))
 
     def _asks(self, job: ControlledJob, seen: Seen, found: Standing) -> bool:
         """Whether the cluster does the opposite of what is wanted, and the owner, whom another replica serves, is
         asked first."""
-        paused_by_others = job.wish == "run" and not job.restart and found.state is JobState.PAUSED
+        paused_by_others = job.wish == "run" and not job.restart and not job.aside and found.state is JobState.PAUSED
         if not paused_by_others and not (job.wish == "pause" and _is_active(seen)):
             job.asked = False
             return False
@@ -217,11 +221,15 @@ class KubernetesJobs:
     def _wanted(self, job: ControlledJob, seen: Seen, found: Standing) -> Standing:
         """Where it stands, between what is wanted and what the cluster has done of it."""
         if job.wish == "run" and found.state is JobState.PAUSED:
-            return Standing(state=JobState.QUEUED, reason="waiting for Kueue to take it up again")
+            return Standing(state=JobState.QUEUED, reason=job.crowded or "waiting for Kueue to take it up again")
         if job.wish == "pause" and seen.workload is None and get(seen.job, "spec", "suspend", default=False):
             return Standing(state=JobState.PAUSED)
         if found.state is JobState.RUNNING:
             job.made_again = False
+        if job.crowded is not None and not job.aside:
+            if found.state is JobState.QUEUED:
+                return replace(found, reason=f"{job.crowded}; {found.reason}")
+            job.crowded = None
         if job.made_again and not found.state.final:
             return replace(found, reason=f"{_LOST}; {goes_on(seen.job)}; {found.reason}", interruption=_LOST)
         return found
@@ -234,7 +242,7 @@ class KubernetesJobs:
         elif job.wish == "cancel":
             self._control.drive(job)
         elif job.shown is not None and not job.ended:
-            job.lost, job.shown, job.made, job.owned = job.shown, None, False, False
+            job.lost, job.shown, job.made, job.owned, job.aside = job.shown, None, False, False, False
             self._spawn(self._lose(job))
 
     async def _lose(self, job: ControlledJob) -> None:
@@ -268,8 +276,20 @@ class KubernetesJobs:
         if not self._reachable():  # what was seen last may not be so any more
             self._starting.look(job_id, True)
             return
-        reason = f"{found.reason}; given up after {words.duration(round(self._starting.seconds))}"
+        waited = words.duration(round(self._starting.seconds))
+        if found.crowded:
+            job.aside, job.crowded = True, f"{found.reason}; back in the queue after {waited}, so that others can run"
+            self._control.drive(job)
+            return
+        reason = f"{found.reason}; given up after {waited}"
         await self._tell(job, Standing(state=JobState.FAILED, reason=reason, code="not_started", ends=True))
+
+    def _stand_in_queue(self, job_id: str) -> None:
+        """Others have had the time to get the quota that it has given back."""
+        job = self._jobs.get(job_id)
+        if job is not None and job.aside and job.wish == "run" and not job.ended:
+            job.restart = True
+            self._control.drive(job)
 
     async def _adopt(self, job_id: str) -> None:
         """A Job that was not submitted here: an earlier process made it."""

@@ -96,6 +96,10 @@ class ClusterQueues:
         """What `Resources.gpus` counts in this cluster: the kind of which it has the most."""
         return next(iter(self._inventory.accelerators), DEFAULT_ACCELERATOR)
 
+    def takes(self, pod: Object) -> bool:
+        """Whether a node of the cluster could run a job's pod if no other job was there."""
+        return self._inventory.takes(pod)
+
     def reflectors(self) -> Sequence[Reflector]:
         return (self.nodes, self.pods, self.cluster_queues, self.flavors, self.local_queues)
 

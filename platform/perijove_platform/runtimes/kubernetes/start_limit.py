@@ -1,4 +1,4 @@
-"""How long a job may hold quota without being able to start."""
+"""How long a job may hold quota without being able to start, and how long it then leaves the quota to others."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 
 START_SECONDS = 900.0
+ASIDE_SECONDS = 5.0
+"""In which Kueue gives others, which come after the job in the queue, the quota that it has given back."""
 
 
 class StartLimit:

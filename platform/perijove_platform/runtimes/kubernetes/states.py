@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -31,6 +32,8 @@ _IMAGE_PROBLEMS = frozenset(
 )
 _CONTAINER_PROBLEMS = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _DISK = "exceeds the limit"
+_NO_ROOM = re.compile(r"Insufficient |Too many pods|were unschedulable|node\.kubernetes\.io/")
+"""What the scheduler has against nodes that may pass: other pods, a cordon, what Kubernetes itself keeps them from."""
 _KILLED = (137, 143)
 """Exit codes of a program that SIGKILL or SIGTERM has ended."""
 
@@ -50,6 +53,7 @@ class Seen:
         job_of: the id of the job of ours whose Kubernetes Job has this uid.
         next_release: the job of the same project that is expected to give up some of a resource first.
         kueue: whether the cluster has Kueue.
+        takes: whether any node could run a pod if no other job was there.
     """
 
     job: Object
@@ -63,6 +67,7 @@ class Seen:
     job_of: Callable[[str], str | None] = lambda uid: None
     next_release: Callable[[str], str | None] = lambda resource: None
     kueue: bool = True
+    takes: Callable[[Object], bool] = lambda pod: False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +80,7 @@ class Standing:
         completed: of a job with several completions, how many have succeeded.
         interruption: why the run before this one was ended, while the job waits to go on.
         blocked: it has quota and cannot start, for a reason that may last: see `start_limit`.
+        crowded: that reason is only that others are where it could run, or a node that takes no pods at the moment.
     """
 
     state: JobState
@@ -85,6 +91,7 @@ class Standing:
     completed: int | None = None
     interruption: str | None = None
     blocked: bool = False
+    crowded: bool = field(default=False, compare=False)
 
     def update(self, job_id: str) -> JobUpdate:
         return JobUpdate(
@@ -288,7 +295,8 @@ def _admitted(seen: Seen) -> Standing:
         return Standing(state=JobState.RUNNING, reason=_progress(seen, running, waiting))
     if not live and _is_finishing(seen):
         return Standing(state=JobState.RUNNING, reason=_progress(seen, [], []) or "finishing")
-    problem = next((text for pod in waiting if (text := _pod_problem(pod, seen.warnings))), None)
+    kept = [pod for pod in waiting if _pod_problem(pod, seen.warnings)]
+    problem = _pod_problem(kept[0], seen.warnings) if kept else None
     if problem is None and not live:
         told = seen.warnings.get(uid_of(seen.job))
         problem = f"its pod cannot be made: {words.short(told)}" if told is not None else None
@@ -296,7 +304,13 @@ def _admitted(seen: Seen) -> Standing:
     reason = problem or ("pulling the image" if pulling else "starting")
     if seen.eviction is not None:
         reason = f"{seen.eviction}; {goes_on(seen.job)}" + (f"; {reason}" if problem or pulling else "")
-    return Standing(state=JobState.ADMITTED, reason=reason, interruption=seen.eviction, blocked=problem is not None)
+    return Standing(
+        state=JobState.ADMITTED,
+        reason=reason,
+        interruption=seen.eviction,
+        blocked=problem is not None,
+        crowded=bool(kept) and all(_is_crowded_out(pod, seen) for pod in kept),
+    )
 
 
 def _is_finishing(seen: Seen) -> bool:
@@ -322,10 +336,20 @@ def _progress(seen: Seen, running: Sequence[Object], waiting: Sequence[Object]) 
     return f"{told}; {problem}" if problem else told
 
 
+def _is_crowded_out(pod: Object, seen: Seen) -> bool:
+    message = str(get(_unscheduled(pod), "message", default=""))
+    return _NO_ROOM.search(message) is not None and seen.takes(pod)
+
+
+def _unscheduled(pod: Object) -> Object | None:
+    """The condition that says that no node takes it."""
+    scheduled = condition(pod, "PodScheduled")
+    return scheduled if get(scheduled, "status") == "False" else None
+
+
 def _pod_problem(pod: Object, warnings: Mapping[str, str]) -> str | None:
     """Why a pod does not come up; ``None`` while nothing says that it will not."""
-    scheduled = condition(pod, "PodScheduled")
-    if scheduled is not None and scheduled.get("status") == "False":
+    if (scheduled := _unscheduled(pod)) is not None:
         return words.unschedulable(str(scheduled.get("message") or scheduled.get("reason") or ""))
     for waiting, image in _waiting_containers(pod):
         reason, message = str(waiting.get("reason") or ""), str(waiting.get("message") or "")

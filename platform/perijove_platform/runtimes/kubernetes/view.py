@@ -127,6 +127,7 @@ class JobsView:
             job_of=lambda uid: self._job_in(project, uid),
             next_release=lambda resource: self._next_release(job, resource),
             kueue=not self.workloads.absent,
+            takes=self._queues.takes,
         )
 
     def expect_end(self, job_id: str, at: float | None) -> None:
@@ -312,7 +313,8 @@ def kept_job(job: Object) -> Object:
 
 def kept_pod(pod: Object) -> Object:
     told = get(pod, "spec", default={})
-    spec = {"nodeName": get(told, "nodeName"), "containers": _containers(told)}
+    spec = {name: get(told, name) for name in ("nodeName", "nodeSelector", "tolerations")}
+    spec["containers"] = _containers(told)
     if begun := get(told, "initContainers"):
         spec["initContainers"] = _containers({"containers": begun})
     return {"metadata": _metadata(pod), "spec": spec, "status": get(pod, "status", default={})}

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from perijove_platform.runtimes.kubernetes.client import KubernetesClient, Page, Propagation, WatchEvent
+from perijove_platform.runtimes.kubernetes.failures import NotFound
 from perijove_platform.runtimes.kubernetes.objects import Object, ResourceType, get, name_of, namespace_of
 from perijove_platform.runtimes.kubernetes.transport import Exchange, Headers
 
@@ -98,8 +99,10 @@ class FakeApiServer(KubernetesClient):
             if told == len(self._events):
                 await news.wait()
 
-    async def read(self, path: str) -> Object:
-        return {"gitVersion": "v0"}
+    async def get(self, type: ResourceType, name: str, namespace: str | None = None) -> Object:
+        if (found := self.find(type, name, namespace)) is None:
+            raise NotFound(404, "NotFound", f"{type.plural} {name} not found")
+        return found
 
     async def apply(self, type: ResourceType, manifest: Object, *, force: bool = True) -> Object:
         self.writes.append((type.kind, name_of(manifest), manifest))

@@ -224,6 +224,31 @@ def test_jobs_get_what_pods_that_stay_leave() -> None:
     assert found.accelerators == empty.accelerators
 
 
+TOLERATES = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
+
+
+@pytest.mark.parametrize(
+    ("asks", "selects", "tolerates", "taken"),
+    [
+        ({"cpu": "32", "nvidia.com/gpu": "4"}, {PRODUCT: "A10"}, [], True),
+        ({"cpu": "31", "nvidia.com/gpu": "8"}, {PRODUCT: "A10"}, [], False),
+        ({"cpu": "63", "nvidia.com/gpu": "8"}, {PRODUCT: "H100"}, [], True),
+        ({"cpu": "64", "nvidia.com/gpu": "8"}, {PRODUCT: "H100"}, [], False),  # a daemon has some of h2, h1 has a taint
+        ({"cpu": "64", "nvidia.com/gpu": "8"}, {PRODUCT: "H100"}, [TOLERATES], True),
+        ({"cpu": "97"}, {}, [TOLERATES], False),
+        ({"cpu": "8", "memory": "30Gi"}, {}, [], True),
+    ],
+)
+def test_what_a_node_could_run(
+    asks: dict[str, str], selects: dict[str, str], tolerates: list[dict[str, str]], taken: bool
+) -> None:
+    spec = {"containers": [{"resources": {"requests": asks}}], "nodeSelector": selects, "tolerations": tolerates}
+
+    found = inventory(NODES, [pod("daemon", "h2", {"cpu": "500m"}, owner="DaemonSet")])
+
+    assert found.takes({"spec": spec}) == taken
+
+
 def test_the_report_tells_what_is_free() -> None:
     pods = [
         pod("a", "h1", {"cpu": "500m", "memory": "1Gi", "nvidia.com/gpu": "2"}, {"cpu": "250m"}),
