@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from perijove_platform.jobs.schemas import Id, JobError, Level, MaxRunSeconds, Priority
 from perijove_platform.runtimes.base import JobState
 from perijove_platform.schemas import Metadata, Request, Response
 
-MAX_ENVIRONMENT_BYTES = 512 * 1024
-"""Of names and values together: a Kubernetes Secret, which holds them, has 1 MiB at most."""
+MAX_BYTES = 256 * 1024
+"""Of the command with its arguments and of the variables' names and values, together: Kubernetes keeps them in objects
+of 1 MiB at most, and stores some of them in a longer form."""
 INDEX_VARIABLE = "JOB_COMPLETION_INDEX"
 Status = Literal["queued", "running", "pausing", "paused", "succeeded", "failed", "cancelled"]
 _PATH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)*")
@@ -32,9 +33,6 @@ def _check_environment(environment: dict[str, str]) -> dict[str, str]:
             raise ValueError(f"'{name[:80]}' cannot be the name of a variable: use letters, digits and '_'")
         if name == INDEX_VARIABLE:
             raise ValueError(f"'{INDEX_VARIABLE}' is set for each run of the command; take another name")
-    size = sum(len(name.encode()) + len(value.encode()) for name, value in environment.items())
-    if size > MAX_ENVIRONMENT_BYTES:
-        raise ValueError(f"it has {size} bytes, at most {MAX_ENVIRONMENT_BYTES}; give large values as a file")
     return environment
 
 
@@ -101,6 +99,15 @@ class BatchJobCreate(Request):
     max_run_seconds: MaxRunSeconds | None = None
     cluster: Id = "local"
     metadata: Metadata = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _check_size(self) -> Self:
+        texts = (*self.command, *self.environment, *self.environment.values())
+        size = sum(len(text.encode()) for text in texts)
+        if size > MAX_BYTES:
+            said = f"'command' and 'environment' have {size} bytes together, at most {MAX_BYTES}"
+            raise ValueError(f"{said}; give what is large as a file")
+        return self
 
 
 class WireBatchJobFile(Response):

@@ -272,6 +272,35 @@ async def test_a_bad_request_names_its_field(client: httpx.AsyncClient, fields: 
     assert (await client.get(JOBS)).json()["data"] == []
 
 
+LARGE = 256 * 1024
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"command": ["true", *["x" * 100_000] * 20]},
+        {"command": ["true", *["é" * 65_536] * 2]},
+        {"command": ["true", "x" * 100_000], "environment": {"A": "x" * 65_536, "B": "x" * 65_536, "C": "x" * 32_768}},
+        {"environment": {f"A{number}": "x" * 65_536 for number in range(4)}},
+    ],
+    ids=["arguments", "bytes", "together", "variables"],
+)
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+async def test_what_no_cluster_could_keep_is_refused(client: httpx.AsyncClient, fields: dict[str, Any]) -> None:
+    answer = await client.post(JOBS, json={**GOOD, **fields})
+    assert answer.status_code == 400, answer.text
+    message = answer.json()["error"]["message"]
+    assert message.startswith("'command' and 'environment' have ") and f"at most {LARGE}; give" in message
+    assert (await client.get(JOBS)).json()["data"] == []
+
+
+async def test_the_largest_command_runs(client: httpx.AsyncClient) -> None:
+    values = {f"A{number}": "x" * 65_000 for number in range(3)}
+    rest = LARGE - len("true") - sum(len(name) + len(value) for name, value in values.items())
+    job = await create(client, ["true", "x" * rest], environment=values)
+    assert (await until(client, job["id"], ended))["state"] == "succeeded"
+
+
 async def test_what_is_not_there(client: httpx.AsyncClient) -> None:
     for method, path in (("GET", ""), ("POST", "/cancel"), ("POST", "/pause"), ("POST", "/resume"), ("GET", "/logs")):
         answer = await client.request(method, f"{JOBS}/batchjob-none{path}")

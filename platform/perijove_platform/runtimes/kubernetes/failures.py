@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from typing import Any
 
 _SHOWN = 300
+_TOO_LARGE = ("request is too large", "trying to send message larger than max")
+"""What etcd, and the API server's own client of it, say of an object; the API server passes it on as a 500."""
 
 
 class KubernetesError(Exception):
@@ -44,7 +46,7 @@ class Gone(KubernetesError):
 
 
 class Invalid(KubernetesError):
-    """The object breaks its schema or an admission rule (400, 422)."""
+    """The object breaks its schema or an admission rule (400, 422), or is too large (413, or what etcd says of it)."""
 
 
 class Denied(KubernetesError):
@@ -66,6 +68,7 @@ _BY_STATUS: Mapping[int, type[KubernetesError]] = {
     404: NotFound,
     409: Conflict,
     410: Gone,
+    413: Invalid,
     422: Invalid,
     429: Overloaded,
 }
@@ -93,6 +96,8 @@ def status_error(status: Mapping[str, Any], retry_after: float | None = None) ->
         kind = AlreadyExists
     elif reason in ("Expired", "Gone"):
         kind = Gone
+    elif code == 500 and any(words in message for words in _TOO_LARGE):
+        kind = Invalid
     return kind(code, reason, message, retry_after)
 
 
