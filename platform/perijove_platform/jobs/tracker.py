@@ -87,12 +87,14 @@ class JobTracker:
             self._carried[row.id] = row.desired
         else:
             leads = True
-        if row.desired == "run":
-            await self._submit(row)
-            return
-        self.end_preparation(row.id)
+        if row.desired != "run":
+            self.end_preparation(row.id)
         cluster = await self._clusters.get(row.cluster, row.organization_id)
-        if cluster is not None and (leads or cluster.jobs.lasting):
+        lasting = cluster is not None and cluster.jobs.lasting
+        if row.desired == "run":
+            if leads or (lasting and self._kinds.of(row.kind).is_ready(row)):
+                await self._submit(row)
+        elif cluster is not None and (leads or lasting):
             await (cluster.jobs.cancel(row.id) if row.desired == "cancel" else cluster.jobs.suspend(row.id))
 
     def end_preparation(self, job_id: str) -> None:

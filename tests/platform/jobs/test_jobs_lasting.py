@@ -1,90 +1,23 @@
 """Jobs of a cluster that goes on without the platform: what is recorded, after restarts and by several replicas."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from perijove_platform.batch_jobs.kind import BatchCommands
-from perijove_platform.batch_jobs.schemas import BatchJob, BatchJobCreate
-from perijove_platform.batch_jobs.service import BatchJobsService
 from perijove_platform.batch_jobs.store import BatchJobRow
-from perijove_platform.clusters.registry import ClusterRegistry
 from perijove_platform.database import Database
 from perijove_platform.errors import Unavailable
-from perijove_platform.events import EventBus
 from perijove_platform.jobs.kinds import Outcome
-from perijove_platform.jobs.lifecycle import JobLifecycle
-from perijove_platform.jobs.schemas import EventListParams
-from perijove_platform.rbac import SCOPES, Caller
-from perijove_platform.runtimes.base import Cluster, JobState, JobUpdate
+from perijove_platform.runtimes.base import Cluster, JobState
 from perijove_platform.settings import Settings
-from standin_cluster import StandinCluster
 
-LIMIT_SECONDS = 30
-CALLER = Caller(user_id="user", user_name="U", organization_id="org", project_id="proj", scopes=SCOPES, key_id="key")
+from .replicas import CALLER, Replica, replica
+
 EVICTED = "evicted: the node was drained"
-
-
-@dataclass
-class Replica:
-    cluster: StandinCluster
-    service: BatchJobsService
-    lifecycle: JobLifecycle
-
-    async def create(self) -> str:
-        return (await self.service.create(CALLER, BatchJobCreate(command=["true"], image="busybox", cluster="moon"))).id
-
-    def tell(self, job_id: str, state: JobState, reason: str | None = None, **more: Any) -> None:
-        self.cluster.jobs.told.put_nowait(JobUpdate(job_id=job_id, state=state, reason=reason, **more))
-
-    async def until(self, job_id: str, wanted: Callable[[BatchJob], bool]) -> BatchJob:
-        async with asyncio.timeout(LIMIT_SECONDS):
-            while not wanted(job := await self.service.get(CALLER, job_id)):
-                await asyncio.sleep(0.01)
-        return job
-
-    async def reach(self, job_id: str, state: JobState, reason: str | None = None) -> BatchJob:
-        return await self.until(job_id, lambda job: (job.state, job.state_reason) == (state, reason))
-
-    async def asked(self, *wanted: tuple[str, str]) -> None:
-        async with asyncio.timeout(LIMIT_SECONDS):
-            while not set(wanted) <= set(self.cluster.jobs.asked):
-                await asyncio.sleep(0.01)
-
-    async def said(self, job_id: str) -> list[str]:
-        page = await self.service.events(CALLER, job_id, EventListParams(order="asc", limit=100))
-        return [event.message for event in page.data]
-
-
-class NoFiles:
-    async def key_of(self, caller: Caller, file_id: str) -> str:
-        raise NotImplementedError
-
-
-@asynccontextmanager
-async def replica(settings: Settings) -> AsyncIterator[Replica]:
-    async with AsyncExitStack() as stack:
-        database = Database(settings.sql_url)
-        stack.push_async_callback(database.close)
-        settings.data_dir.mkdir(parents=True, exist_ok=True)
-        await database.migrate()
-        events = EventBus(database, keep=10_000)
-        await events.start()
-        stack.push_async_callback(events.stop)
-        cluster = StandinCluster()
-        registry = ClusterRegistry(database, events, [cluster])
-        await registry.start()
-        stack.push_async_callback(registry.stop)
-        lifecycle = JobLifecycle(database, events, registry, max_queued=100)
-        service = BatchJobsService(lifecycle, NoFiles())
-        await lifecycle.start()
-        stack.push_async_callback(lifecycle.stop)
-        yield Replica(cluster, service, lifecycle)
 
 
 async def test_what_happens_to_a_job_is_told_once(settings: Settings) -> None:
@@ -213,6 +146,55 @@ async def test_of_two_replicas_one_records(settings: Settings, others: Settings)
                 "Batch job started",
                 "The job was cancelled",
             ]
+
+
+async def pause(asked: Replica, leader: Replica, job_id: str) -> None:
+    """By one replica, of a job that the leading one runs."""
+    pausing = asyncio.create_task(asked.service.pause(CALLER, job_id))
+    await leader.asked(("suspend", job_id))
+    leader.tell(job_id, JobState.PAUSED)
+    assert (await pausing).state is JobState.PAUSED
+
+
+@several
+async def test_what_dies_with_the_platform_is_run_by_the_leading_replica_alone(
+    settings: Settings, others: Settings
+) -> None:
+    async with replica(settings) as one:
+        job_id = await one.create()
+        await one.asked(("submit", job_id))
+        async with replica(others) as two:
+            for each in (one, two):
+                each.cluster.jobs.lasting = False
+            await pause(two, one, job_id)
+            assert (await two.service.resume(CALLER, job_id)).state is JobState.QUEUED
+            await one.asked(("submit", job_id), times=2)
+            assert two.cluster.jobs.asked == []
+
+
+@several
+async def test_a_resumed_job_is_made_ready_by_the_leading_replica_alone(
+    settings: Settings, others: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fake kind: its jobs have to be made ready again once they are resumed."""
+    prepared: list[BatchCommands] = []
+    """By replica: each has its own."""
+
+    async def make_ready(self: BatchCommands, row: BatchJobRow) -> BatchJobRow:
+        prepared.append(self)
+        return row
+
+    async with replica(settings) as one:
+        job_id = await one.create()
+        await one.asked(("submit", job_id))
+        async with replica(others) as two:
+            await pause(two, one, job_id)
+            monkeypatch.setattr(BatchCommands, "is_ready", lambda self, row: self in prepared)
+            monkeypatch.setattr(BatchCommands, "make_ready", make_ready)
+            await two.service.resume(CALLER, job_id)
+            await one.asked(("submit", job_id), times=2)
+            assert len(prepared) == 1
+            assert two.cluster.jobs.asked == [("suspend", job_id)]
 
 
 @several
