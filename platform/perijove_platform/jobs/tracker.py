@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 CHANNEL = "perijove_job_wishes"
 _RETRY_SECONDS = 1.0
+_LONGEST_RETRY_SECONDS = 10.0
 
 
 class JobTracker:
@@ -50,6 +51,8 @@ class JobTracker:
         self._preparing: dict[str, asyncio.Task[None]] = {}
         self._followers: dict[Cluster, asyncio.Task[None]] = {}
         self._carried: dict[str, Wish] = {}
+        self._undone: set[str] = set()
+        self._failed = asyncio.Event()
         self._taken_up = asyncio.Event()
         self._wished = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -59,6 +62,7 @@ class JobTracker:
         for cluster in self._clusters.all():
             self._follow(cluster)
         self._spawn(self._look(changes))
+        self._spawn(self._try_again())
         await self._leadership.start()
         if self._leadership.alone:
             await self._take_up_all()
@@ -76,7 +80,17 @@ class JobTracker:
         await self._leadership.stop()
 
     async def carry_out(self, row: JobRow) -> None:
-        """Have done what the owner of the job wants; here, or by the replica that leads, which hears of it."""
+        """Have done what the owner of the job wants; here, or by the replica that leads, which hears of it.
+
+        What fails is tried again later: the wish has been written down, and is not refused any more.
+        """
+        try:
+            await self._carry_out(row)
+        except Exception:
+            logger.exception("What is wanted of job %s cannot be done now; trying again", row.id)
+            self._later(row.id)
+
+    async def _carry_out(self, row: JobRow) -> None:
         if not self._leadership.alone:
             earlier = self._carried.get(row.id)
             if earlier == row.desired:
@@ -133,6 +147,9 @@ class JobTracker:
     def _forget_preparation(self, job_id: str, task: asyncio.Task[None]) -> None:
         if self._preparing.get(job_id) is task:
             del self._preparing[job_id]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("Job %s cannot be handed over now; trying again", job_id, exc_info=error)
+            self._later(job_id)
 
     async def _prepare(self, row: JobRow) -> None:
         try:
@@ -147,6 +164,33 @@ class JobTracker:
             return
         if ready is not None:
             await self._submit(ready)
+
+    # What fails.
+
+    def _later(self, job_id: str) -> None:
+        self._carried.pop(job_id, None)
+        self._undone.add(job_id)
+        self._failed.set()
+
+    async def _try_again(self) -> None:
+        """One job after the other; more and more slowly for as long as one of them fails."""
+        wait = _RETRY_SECONDS
+        while True:
+            await self._failed.wait()
+            await asyncio.sleep(wait)
+            self._failed.clear()
+            undone, self._undone = self._undone, set()
+            for job_id in sorted(undone):
+                try:
+                    async with self._database.read() as session:
+                        row = await find_job(session, job_id)
+                    # A cluster has to hear of a job's cancelling even if that has been recorded.
+                    if row is not None and (row.desired == "cancel" or not JobState(row.state).final):
+                        await self._carry_out(row)
+                except Exception as error:
+                    logger.warning("What is wanted of job %s still cannot be done: %s", job_id, error)
+                    self._later(job_id)
+            wait = min(2 * wait, _LONGEST_RETRY_SECONDS) if self._undone else _RETRY_SECONDS
 
     # Leading.
 
