@@ -69,7 +69,7 @@ class JobsView:
         self._pods_of_job: dict[str, dict[Key, Object]] = {}
         self._workload_of_uid: dict[str, Key] = {}
         self._warnings: dict[str, str] = {}
-        self._evictions: dict[str, str] = {}
+        self._last_begun: dict[str, Object] = {}
         self._expected_ends: dict[str, float] = {}
         self._waiting_now: _Waiting | None = None
         self._holding_now: dict[tuple[str, str], list[str]] | None = None
@@ -122,13 +122,22 @@ class JobsView:
             position=None if workload is None else self._place(workload),
             alike=None if workload is None else self._alike(workload),
             warnings=self._warnings,
-            eviction=self._evictions.get(job_id),
+            eviction=self._eviction(job_id, job),
             queue=self._queues.cluster_queues.find("", cluster_queue_name(project)),
             job_of=lambda uid: self._job_in(project, uid),
             next_release=lambda resource: self._next_release(job, resource),
             kueue=not self.workloads.absent,
             takes=self._queues.takes,
         )
+
+    def _eviction(self, job_id: str, job: Object) -> str | None:
+        """Why the last of its pods that has begun was evicted, even when that has gone; not before it was resumed."""
+        pod = self._last_begun.get(job_id, {})
+        since = get(job, "status", "startTime")
+        if since is None or owner_uid(pod, JOBS.kind) != uid_of(job):
+            return None
+        when = get(condition(pod, "DisruptionTarget"), "lastTransitionTime", default=created(pod))
+        return eviction_of(pod) if when >= since else None
 
     def expect_end(self, job_id: str, at: float | None) -> None:
         """When its program expects to end, by the event loop's clock; ``None`` forgets it."""
@@ -221,7 +230,7 @@ class JobsView:
             self._job_of_uid.pop(uid_of(item), None)
             if self._key_of_job.get(job_id) == change.key:
                 del self._key_of_job[job_id]
-            self._evictions.pop(job_id, None)
+            self._last_begun.pop(job_id, None)
         else:
             self._job_of_uid[uid_of(item)] = job_id
             self._key_of_job[job_id] = change.key
@@ -237,12 +246,13 @@ class JobsView:
             pods.pop(change.key, None)
             if not pods:
                 del self._pods_of_job[job_id]
+                if job_id not in self._key_of_job:
+                    self._last_begun.pop(job_id, None)
         else:
             pods[change.key] = item
-        if (eviction := eviction_of(item)) is not None:
-            self._evictions[job_id] = eviction
-        elif get(item, "status", "phase") == "Running" and change.new is not None:
-            self._evictions.pop(job_id, None)
+            # Lists have no order, and an old pod may be told of long after the next one has begun.
+            if _has_begun(item) and created(item) >= created(self._last_begun.get(job_id, {})):
+                self._last_begun[job_id] = item
         self._on_job(job_id)
 
     def _on_workload(self, change: Change) -> None:
@@ -352,6 +362,11 @@ def _containers(spec: Mapping[str, Any]) -> list[dict[str, Any]]:
         {name: get(container, name, default={}) for name in ("name", "image", "resources")}
         for container in get(spec, "containers", default=())
     ]
+
+
+def _has_begun(pod: Object) -> bool:
+    """Or never will: it was evicted before."""
+    return get(pod, "status", "phase", default="Pending") != "Pending" or eviction_of(pod) is not None
 
 
 def container_ended(pod: Object, container: str) -> bool:
