@@ -24,7 +24,7 @@ from perijove_platform.runtimes.kubernetes.queues import ClusterQueues
 from perijove_platform.runtimes.kubernetes.start_limit import ASIDE_SECONDS, START_SECONDS, StartLimit
 from perijove_platform.runtimes.kubernetes.states import Seen, Standing, goes_on, standing
 from perijove_platform.runtimes.kubernetes.view import JobsView
-from perijove_platform.runtimes.local.job_log import read_log
+from perijove_platform.runtimes.local.job_log import Bell, read_log
 
 logger = logging.getLogger(__name__)
 
@@ -133,11 +133,13 @@ class KubernetesJobs:
         self, job_id: str, *, follow: bool, tail_lines: int | None = None, tail_bytes: int | None = None
     ) -> AsyncIterator[bytes]:
         """See `base.Jobs.logs`."""
+        follow = follow and job_id in self._jobs
         chunks = read_log(
             self._jobs_dir / job_id / LOG,
             tail_lines=tail_lines,
             tail_bytes=tail_bytes,
-            bell=self._logs.bell(job_id),
+            # Nobody would take away that of a job that has gone.
+            bell=self._logs.bell(job_id) if follow else Bell(),
             follow=lambda: follow and job_id in self._jobs and not self._jobs[job_id].ended,
         )
         async for chunk in chunks:

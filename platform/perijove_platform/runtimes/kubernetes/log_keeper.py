@@ -21,7 +21,7 @@ _STREAMS = 512
 
 
 class LogKeeper:
-    """One log for each job that has, or had, a pod since this process began."""
+    """One log for each job that has, or had, a pod since this process began; open while one of its pods is followed."""
 
     def __init__(self, client: KubernetesClient, view: JobsView, jobs_dir: Path) -> None:
         self._client = client
@@ -77,19 +77,23 @@ class LogKeeper:
             found = current()
             return found is None or container_ended(found, CONTAINER)
 
-        log = await self._log(job_id)
+        log = self._log(job_id)
         described = PodLog(
             name=name, namespace=namespace, uid=uid, index=index, ended=ended, gone=lambda: current() is None
         )
         try:
             async with self._streams:
+                await log.open()
                 await follow(self._client, described, log)
         except OSError:
             logger.exception("The log of job %s cannot be kept", job_id)
+        # A job that has ended is remembered for minutes: no file stays open for it.
+        others = set(self._followed.get(job_id, {}).values()) - {asyncio.current_task()}
+        if all(task.done() for task in others):
+            await log.close()
 
-    async def _log(self, job_id: str) -> JobLog:
+    def _log(self, job_id: str) -> JobLog:
         log = self._logs.get(job_id)
         if log is None:
             log = self._logs[job_id] = JobLog(self._jobs_dir / job_id, self.bell(job_id))
-        await log.open()
         return log

@@ -16,7 +16,7 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from perijove_platform.objects.base import in_thread
 from perijove_platform.runtimes.kubernetes.client import KubernetesClient
@@ -132,7 +132,7 @@ class JobLog:
         self._lock = asyncio.Lock()
 
     async def open(self) -> None:
-        """Take up what an earlier platform process wrote; once."""
+        """Take up what was written before, by an earlier platform process or before `close`."""
         async with self._lock:
             if self._log is None:
                 self._log, self._positions = await in_thread(_open, self._folder)
@@ -205,41 +205,50 @@ async def follow(client: KubernetesClient, pod: PodLog, log: JobLog) -> None:
         title = f"[perijove] attempt {log.attempts + 1}, pod {pod.name}\n".encode()
         await log.write([title], pod.uid, position)
     failures = 0
+    rest: _Rest | None = None
     while True:
         ended = pod.ended()  # asked before: what is read after the end is everything
         before = log.position(pod.uid)
         try:
             await client.transport.wait_reachable()
-            await _copy(client, pod, log, ended=ended)
+            rest = await _copy(client, pod, log, follow=not ended)
             if ended:
                 break
         except NotFound:
             break
         except (KubernetesError, Unreachable) as error:
+            rest = None
             if pod.gone() or (ended and isinstance(error, Invalid)):
                 break  # with a container that never began
             logger.debug("The log of pod %s breaks off: %s", pod.name, error)
         failures = 0 if log.position(pod.uid) != before else failures + 1
         await asyncio.sleep(min(_LONGEST_WAIT_SECONDS, _FIRST_WAIT_SECONDS * 2.0 ** min(failures, 8)))
-    last = log.position(pod.uid)
-    await log.write([], pod.uid, Position(last.time, last.count, over=True))
+    rest = rest or _Rest([], log.position(pod.uid))
+    await log.write(rest.lines, pod.uid, Position(rest.position.time, rest.position.count, over=True))
 
 
-async def _copy(client: KubernetesClient, pod: PodLog, log: JobLog, *, ended: bool) -> None:
+class _Rest(NamedTuple):
+    """The last line of a stream, where it lacks its line feed, and the position behind it.
+
+    Such a stream may have been cut without a word: the line counts only when nothing more can come.
+    """
+
+    lines: list[bytes]
+    position: Position
+
+
+async def _copy(client: KubernetesClient, pod: PodLog, log: JobLog, *, follow: bool) -> _Rest:
     """One stream to its end. Lines that a cut leaves unfinished come again, whole."""
     begin = log.position(pod.uid)
     cutter = LineCutter(begin)
     prefix = b"" if pod.index is None else f"[{pod.index}] ".encode()
 
-    async def keep(lines: list[bytes]) -> None:
-        if lines:
-            await log.write([prefix + line for line in lines] if prefix else lines, pod.uid, cutter.position)
-
-    stream = client.log(pod.name, pod.namespace, container=CONTAINER, follow=not ended, since=begin.time or None)
+    stream = client.log(pod.name, pod.namespace, container=CONTAINER, follow=follow, since=begin.time or None)
     async with aclosing(stream) as chunks:
         async for chunk in chunks:
-            await keep(cutter.feed(chunk))
-    await keep(cutter.finish())
+            if lines := cutter.feed(chunk):
+                await log.write([prefix + line for line in lines], pod.uid, cutter.position)
+    return _Rest([prefix + line for line in cutter.finish()], cutter.position)
 
 
 def _order(time: str) -> tuple[datetime, str]:

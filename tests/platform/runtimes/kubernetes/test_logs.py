@@ -6,18 +6,29 @@ lines); the real one is in `tests/cluster`.
 
 import asyncio
 import contextlib
+import gc
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import cast
 from urllib.parse import parse_qs, urlsplit
 
+import psutil
 import pytest
 from perijove_platform.runtimes.kubernetes.client import KubernetesClient
 from perijove_platform.runtimes.kubernetes.failures import Unreachable
+from perijove_platform.runtimes.kubernetes.jobs import KubernetesJobs
+from perijove_platform.runtimes.kubernetes.log_keeper import LogKeeper
 from perijove_platform.runtimes.kubernetes.logs import LOG, MAX_LINE_BYTES, JobLog, LineCutter, PodLog, Position, follow
+from perijove_platform.runtimes.kubernetes.objects import Object, uid_of
+from perijove_platform.runtimes.kubernetes.queues import ClusterQueues
 from perijove_platform.runtimes.kubernetes.transport import Exchange, Headers
+from perijove_platform.runtimes.kubernetes.view import JobsView
 from perijove_platform.runtimes.local.job_log import Bell
 
+from .place import PODS_OF_TESTS, Runs
+
+_INDEX = "batch.kubernetes.io/job-completion-index"
 SECONDS = "2026-11-21T08:00:0"
 
 
@@ -27,11 +38,17 @@ class FakeKubelet:
     Args:
         lines: with their times.
         cuts: after how many bytes each stream breaks off; later streams are whole.
+
+    Attributes:
+        clean: streams that break off end as if nothing more came.
+        gone: after the cuts, the pod is there no more.
     """
 
     def __init__(self, lines: list[tuple[str, bytes]], cuts: list[int]) -> None:
         self.lines = lines
         self.cuts = cuts
+        self.clean = False
+        self.gone = False
         self.asked: list[str | None] = []
         self.chunk_bytes = 7
 
@@ -50,16 +67,33 @@ class FakeKubelet:
     ) -> AsyncIterator[Exchange]:
         since = parse_qs(urlsplit(path).query).get("sinceTime", [None])[0]
         self.asked.append(since)
-        yield Exchange(200, {}, self._chunks(since))
+        yield Exchange(404 if self.gone and not self.cuts else 200, {}, self._chunks(since))
 
     async def _chunks(self, since: str | None) -> AsyncIterator[bytes]:
         wanted = [(time, line) for time, line in self.lines if since is None or time[:19] >= since[:19]]
         data = b"".join(time.encode() + b" " + line + b"\n" for time, line in wanted)
         cut = self.cuts.pop(0) if self.cuts else None
-        for start in range(0, len(data) if cut is None else cut, self.chunk_bytes):
+        data = data[:cut]
+        for start in range(0, len(data), self.chunk_bytes):
             yield data[start : start + self.chunk_bytes]
-        if cut is not None:
+        if cut is not None and not self.clean:
             raise Unreachable("cut")
+
+
+class FakeView:
+    """The pods of `JobsView`, of which this test says what there is."""
+
+    def __init__(self) -> None:
+        self.shown: list[Object] = []
+
+    def pods(self, job_id: str) -> list[Object]:
+        return self.shown
+
+    def show(self, uid: str, *, ended: bool, index: str = "0") -> None:
+        state = {"terminated": {"exitCode": 0}} if ended else {"running": {"startedAt": stamp(0)}}
+        metadata = {"name": uid, "namespace": "n", "uid": uid, "annotations": {_INDEX: index}}
+        pod = {"metadata": metadata, "status": {"containerStatuses": [{"name": "job", "state": state}]}}
+        self.shown = [*(other for other in self.shown if uid_of(other) != uid), pod]
 
 
 @pytest.fixture(autouse=True)
@@ -85,12 +119,14 @@ async def followed(
     return (folder / LOG).read_bytes()
 
 
+@pytest.mark.parametrize("clean", [False, True])
 @pytest.mark.parametrize("seed", range(8))
-async def test_no_line_is_lost_or_doubled_by_cuts(seed: int, tmp_path: Path) -> None:
+async def test_no_line_is_lost_or_doubled_by_cuts(seed: int, clean: bool, tmp_path: Path) -> None:
     chance = random.Random(seed)
     lines = [(stamp(number), f"line {number} {'x' * chance.randrange(40)}".encode()) for number in range(300)]
     kubelet = FakeKubelet(lines, [chance.randrange(6000) for _ in range(5)])
     kubelet.chunk_bytes = chance.choice([1, 7, 1000, 100_000])
+    kubelet.clean = clean
 
     written = await followed(kubelet, tmp_path)
 
@@ -159,6 +195,16 @@ async def test_an_unfinished_last_line_is_kept(tmp_path: Path) -> None:
     assert await followed(kubelet, tmp_path) == b""
 
 
+@pytest.mark.parametrize("index", [None, "3"])
+async def test_what_was_read_of_a_last_line_is_kept_when_its_pod_has_gone(index: str | None, tmp_path: Path) -> None:
+    lines = [(stamp(number), f"line {number}".encode()) for number in range(2)]
+    kubelet = FakeKubelet(lines, [2 * len(f"{stamp(0)} line 0\n") - 3])
+    kubelet.clean = kubelet.gone = True
+    prefix = b"" if index is None else b"[3] "
+
+    assert await followed(kubelet, tmp_path, index=index) == prefix + b"line 0\n" + prefix + b"line\n"
+
+
 def test_words_of_the_kubelet_are_no_line_of_the_log() -> None:
     cutter = LineCutter(Position())
 
@@ -184,3 +230,55 @@ def test_lines_of_the_same_moment_are_counted() -> None:
 
     assert cutter.feed(lines.encode()) == [b"2\n", b"3\n", b"4\n"]
     assert cutter.position == Position(f"{SECONDS}1Z", 5)
+
+
+def is_open(log: Path) -> bool:
+    return str(log) in [found.path for found in psutil.Process().open_files()]
+
+
+async def test_a_log_is_open_only_while_a_pod_of_its_job_is_read(tmp_path: Path) -> None:
+    kubelet, view = FakeKubelet([(stamp(0), b"first")], []), FakeView()
+    keeper = LogKeeper(KubernetesClient(kubelet), cast(JobsView, view), tmp_path)
+    log = tmp_path / "ftjob-1" / LOG
+    async with asyncio.timeout(20):
+        view.show("p1", ended=True, index="0")
+        view.show("p2", ended=False, index="1")
+        keeper.look("ftjob-1", completions=2)
+        while not log.exists() or log.read_bytes().count(b"\n") < 2:
+            await asyncio.sleep(0.01)
+        assert is_open(log)
+        view.show("p2", ended=True, index="1")
+        await keeper.drained("ftjob-1", 20)
+        assert not is_open(log)
+        keeper.look("ftjob-1", completions=2)
+        view.show("p3", ended=True, index="2")
+        keeper.look("ftjob-1", completions=2)
+        await keeper.drained("ftjob-1", 20)
+        assert not is_open(log)
+        await keeper.stop()
+
+    assert sorted(log.read_bytes().splitlines()) == [b"[0] first", b"[1] first", b"[2] first"]
+
+
+async def test_reading_the_log_of_a_job_that_has_gone_leaves_nothing(tmp_path: Path) -> None:
+    async def nothing(asked: str) -> None:
+        return None
+
+    client = KubernetesClient(FakeKubelet([], []))
+    queues = ClusterQueues(client, "org-1", nothing)
+    jobs = KubernetesJobs(client, "c", queues, Runs(), nothing, PODS_OF_TESTS, tmp_path)
+    (tmp_path / "ftjob-1").mkdir()
+    (tmp_path / "ftjob-1" / LOG).write_bytes(b"done\n")
+    before = bells()
+
+    async with asyncio.timeout(20):
+        read = [chunk async for chunk in jobs.logs("ftjob-1", follow=True)]
+        assert [chunk async for chunk in jobs.logs("ftjob-2", follow=True)] == []
+
+    assert read == [b"done\n"]
+    assert bells() == before
+
+
+def bells() -> int:
+    gc.collect()
+    return sum(isinstance(found, Bell) for found in gc.get_objects())
