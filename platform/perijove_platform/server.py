@@ -19,6 +19,7 @@ from perijove_platform.app import create_app
 from perijove_platform.logs import configure_logging
 from perijove_platform.sessions.upgrade import TakeoverProtocol
 from perijove_platform.settings import Settings
+from perijove_platform.tunnel.descriptors import raise_descriptor_limit
 from perijove_platform.tunnel.keepalive import keep_alive
 from perijove_platform.tunnel.websocket import UVICORN_OPTIONS
 
@@ -45,6 +46,7 @@ def serve(settings: Settings, *, host: str = "127.0.0.1", port: int = 0, life_li
         AlreadyServed: the data directory is in use.
         OSError: the address is in use.
     """
+    raise_descriptor_limit()
     configure_logging(settings.log_format, settings.logs_dir / "platform.log")
     settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _only_one(settings.data_dir), _listening(host, port) as listener:

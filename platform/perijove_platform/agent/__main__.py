@@ -9,12 +9,14 @@ import sys
 
 from perijove_platform.agent.service import Agent
 from perijove_platform.agent.settings import AgentSettings, SettingsError
+from perijove_platform.tunnel.descriptors import raise_descriptor_limit
 
 _log = logging.getLogger("perijove_platform.agent")
 
 
 def main() -> int:
     """The exit status: 0 after SIGTERM, 2 when the settings are wrong."""
+    raise_descriptor_limit()
     logging.basicConfig(format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr, level=logging.INFO)
     try:
         settings = AgentSettings.from_environment(os.environ)
