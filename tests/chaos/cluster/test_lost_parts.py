@@ -90,7 +90,7 @@ def test_the_api_server_is_away(own_cluster: Cluster, world: World) -> None:
         # Kueue ends when it loses its lease, and the kubelet starts it again later each time: that is not waited for.
         kubectl.kubectl("delete", "pods", "--all", "-n", "kueue-system", "--grace-period=0", "--force")
     addons.wait_ready()
-    world.truth.check(seconds=CONTROLLERS_SECONDS)
+    world.truth.check()
     world.reach(ends, "succeeded", seconds=CONTROLLERS_SECONDS)
     world.go(runs, 6)
     for job in (runs, born):
