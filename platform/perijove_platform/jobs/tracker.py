@@ -147,7 +147,10 @@ class JobTracker:
     def _forget_preparation(self, job_id: str, task: asyncio.Task[None]) -> None:
         if self._preparing.get(job_id) is task:
             del self._preparing[job_id]
-        if not task.cancelled() and (error := task.exception()) is not None:
+        if task.cancelled():
+            if job_id not in self._preparing:
+                self._carried.pop(job_id, None)  # it may be resumed before anyone hears that it was paused
+        elif (error := task.exception()) is not None:
             logger.error("Job %s cannot be handed over now; trying again", job_id, exc_info=error)
             self._later(job_id)
 
@@ -164,6 +167,8 @@ class JobTracker:
             return
         if ready is not None:
             await self._submit(ready)
+        else:
+            self._later(row.id)  # it was paused, and may have been resumed meanwhile
 
     # What fails.
 

@@ -109,6 +109,14 @@ def others(settings: Settings, tmp_path: Path) -> Settings:
     return settings.model_copy(update={"data_dir": tmp_path / "other"})
 
 
+async def write(settings: Settings, statement: str, **values: str) -> None:
+    """Into the database, as another replica does."""
+    database = Database(settings.sql_url)
+    async with database.write() as session:
+        await session.execute(sa.text(statement), values)
+    await database.close()
+
+
 several = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 
@@ -198,6 +206,40 @@ async def test_a_resumed_job_is_made_ready_by_the_leading_replica_alone(
 
 
 @several
+@pytest.mark.parametrize("here", [True, False], ids=["here", "elsewhere"])
+async def test_a_job_is_resumed_whose_pause_was_not_heard_of(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, here: bool
+) -> None:
+    """A fake kind: its jobs have to be made ready. A fake fault: wishes are not told while one is being made so."""
+    checked, prepared = asyncio.Event(), 0
+
+    async def make_ready(self: BatchCommands, row: BatchJobRow) -> BatchJobRow | None:
+        nonlocal prepared
+        prepared += 1
+        if prepared > 1:
+            return row
+        await checked.wait()
+        return None  # it is paused
+
+    async def nothing(*_: object) -> None:
+        return
+
+    monkeypatch.setattr(BatchCommands, "is_ready", lambda self, row: prepared > 1)
+    monkeypatch.setattr(BatchCommands, "make_ready", make_ready)
+    async with replica(settings) as one:
+        job_id = await one.create()
+        with monkeypatch.context() as silent:
+            silent.setattr("perijove_platform.jobs.lifecycle.notify", nothing)
+            if here:
+                await one.service.pause(CALLER, job_id)
+            else:
+                await write(settings, "UPDATE jobs SET desired = 'pause', state = 'paused'")
+                checked.set()
+        await one.service.resume(CALLER, job_id)
+        await one.asked(("submit", job_id))
+
+
+@several
 async def test_when_the_leading_replica_goes_the_other_takes_over(settings: Settings, others: Settings) -> None:
     async with AsyncExitStack() as first, replica(others) as two:
         # The one that came first leads.
@@ -240,10 +282,7 @@ async def test_a_wish_that_a_crash_cut_off_is_carried_out_before_it_is_told(
         await one.asked(("submit", job_id))
         one.tell(job_id, JobState.RUNNING)
         await one.reach(job_id, JobState.RUNNING)
-    database = Database(settings.sql_url)
-    async with database.write() as session:
-        await session.execute(sa.text("UPDATE jobs SET desired = :wish"), {"wish": wish})
-    await database.close()
+    await write(settings, "UPDATE jobs SET desired = :wish", wish=wish)
 
     async with replica(settings) as again:
         await again.asked(("submit", job_id), (asked, job_id))
