@@ -155,7 +155,7 @@ class ManagedJobs(Generic[Row]):
     async def resume(self, caller: Caller, job_id: str) -> Row:
         """Raises `BadRequest` when the job is not paused."""
         async with self._database.write() as session:
-            row = await self._require(session, caller, job_id)
+            row = await self._require(session, caller, job_id, lock=True)
             if row.state != JobState.PAUSED:
                 raise BadRequest(f"Job '{job_id}' is {row.state}; only a paused job can be resumed.", code="not_paused")
             row.desired = "run"
@@ -178,7 +178,7 @@ class ManagedJobs(Generic[Row]):
         """For a job that no cluster runs: one that is paused, or is being made ready."""
         self._tracker.end_preparation(job_id)
         async with self._database.write() as session:
-            row = await self._require(session, caller, job_id)
+            row = await self._require(session, caller, job_id, lock=True)
             if not JobState(row.state).final:
                 await self._journal.set_state(session, row, JobUpdate(job_id=job_id, state=state, reason=str(state)))
         return row
@@ -186,7 +186,7 @@ class ManagedJobs(Generic[Row]):
     async def _wish(self, caller: Caller, job_id: str, desired: Wish) -> Row:
         """Write down what the owner wants before asking the cluster, so that a crash in between forgets nothing."""
         async with self._database.write() as session:
-            row = await self._require(session, caller, job_id)
+            row = await self._require(session, caller, job_id, lock=True)
             if desired == "cancel" and row.state == JobState.CANCELLED:
                 return row
             if JobState(row.state).final:
@@ -215,9 +215,10 @@ class ManagedJobs(Generic[Row]):
             pass
         return await self.get(caller, row.id)
 
-    async def _require(self, session: AsyncSession, caller: Caller, job_id: str) -> Row:
+    async def _require(self, session: AsyncSession, caller: Caller, job_id: str, *, lock: bool = False) -> Row:
+        """With `lock`, what others have done of the job is seen, and they wait for what this transaction does."""
         jobs = JobStore(session, caller.project_id, self._kind.table)
-        row = await jobs.get(job_id)
+        row = await jobs.get(job_id, lock=lock)
         if row is None:
             refusal = self._kind.not_found(job_id)
             refusal.elsewhere = await jobs.elsewhere(job_id, caller.organization_id)

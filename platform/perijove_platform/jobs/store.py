@@ -75,7 +75,10 @@ class JobStore(Generic[Row]):
         self._session.add(row)
         await self._session.flush()
 
-    async def get(self, job_id: str) -> Row | None:
+    async def get(self, job_id: str, *, lock: bool = False) -> Row | None:
+        """With `lock`, other replicas wait for the end of this transaction."""
+        if lock:
+            await _lock(self._session, job_id)
         query = sa.select(self._table).where(self._table.project_id == self._project_id, self._table.id == job_id)
         return (await self._session.scalars(query)).one_or_none()
 
@@ -123,10 +126,14 @@ async def find_job(session: AsyncSession, job_id: str, *, lock: bool = False) ->
     With `lock`, other replicas wait for the end of this transaction.
     """
     if lock:
-        # The table alone: PostgreSQL locks no row of an outer join, which the class brings with it.
-        jobs = JobRow.__table__
-        await session.execute(sa.select(jobs.c.id).where(jobs.c.id == job_id).with_for_update())
+        await _lock(session, job_id)
     return await session.get(JobRow, job_id, populate_existing=lock)
+
+
+async def _lock(session: AsyncSession, job_id: str) -> None:
+    # The table alone: PostgreSQL locks no row of an outer join, which the class brings with it.
+    jobs = JobRow.__table__
+    await session.execute(sa.select(jobs.c.id).where(jobs.c.id == job_id).with_for_update())
 
 
 async def unfinished_jobs(
