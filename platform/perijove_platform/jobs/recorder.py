@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -11,6 +12,7 @@ from perijove_platform.jobs.journal import JobJournal
 from perijove_platform.jobs.kinds import JobFailed, JobKinds, Report
 from perijove_platform.jobs.run_store import take_reports
 from perijove_platform.jobs.store import JobRow, find_job
+from perijove_platform.legible import legible, legible_json
 from perijove_platform.runtimes.base import Cluster, JobState, JobUpdate
 
 
@@ -24,6 +26,7 @@ class JobRecorder:
 
     async def record(self, cluster: Cluster, update: JobUpdate) -> None:
         """Everything but metrics."""
+        update = _legible(update)
         if update.report is not None:
             await self._record_report(update.job_id, update.report, update.number)
         if update.state is JobState.SUCCEEDED:
@@ -107,3 +110,13 @@ class JobRecorder:
             if outcome.message is not None:
                 await self._journal.add_message(session, row, "info", outcome.message)
             await self._journal.set_state(session, row, update)
+
+
+def _legible(update: JobUpdate) -> JobUpdate:
+    return replace(
+        update,
+        reason=None if update.reason is None else legible(update.reason),
+        code=None if update.code is None else legible(update.code),
+        interruption=None if update.interruption is None else legible(update.interruption),
+        report=legible_json(update.report),
+    )

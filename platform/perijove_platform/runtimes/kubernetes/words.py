@@ -7,6 +7,7 @@ import signal
 from collections.abc import Callable, Mapping
 
 from perijove_platform.clusters.quantities import NANO, Quantity, QuantityError, parse
+from perijove_platform.legible import legible
 
 _SHOWN = 400
 _UNUSED = re.compile(
@@ -69,7 +70,7 @@ def duration(seconds: int) -> str:
 
 def short(text: str) -> str:
     """One line that fits a table."""
-    line = " ".join(text.split())
+    line = legible(" ".join(text.split()))
     return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 1]}…"
 
 

@@ -51,6 +51,11 @@ ENDED: dict[str, tuple[Seen, JobState, str | None]] = {
         JobState.FAILED,
         "the program ended with exit code 1: ModuleNotFoundError: No module 'x'",
     ),
+    "control characters": (
+        Seen(job=job(FAILED), pods=[terminated(1, message="x\0y\x1b[0m")]),
+        JobState.FAILED,
+        "the program ended with exit code 1: xy[0m",
+    ),
     "a signal": (Seen(job=job(FAILED), pods=[terminated(139)]), JobState.FAILED, "the program was ended by SIGSEGV"),
     "an eviction is no failure": (
         Seen(job=job(FAILED), pods=[evicted("EvictionByEvictionAPI", "Eviction API: evicting"), terminated(3)]),
