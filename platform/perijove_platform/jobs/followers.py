@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
 
 from perijove_platform.errors import ApiError
 from perijove_platform.jobs.leadership import Leadership
-from perijove_platform.jobs.recorder import JobRecorder
+from perijove_platform.jobs.recorder import JobRecorder, database_is_away, is_metrics
 from perijove_platform.runtimes.base import Cluster, JobState, JobUpdate
 
 logger = logging.getLogger(__name__)
@@ -16,13 +18,18 @@ METRICS_SECONDS = 0.2
 """Metrics of a job are written, and the newest pushed, at most this often."""
 _MAX_WAITING_UPDATES = 100
 _ATTEMPTS = 3
+"""For what cannot be recorded although the database is there."""
 _RETRY_SECONDS = 1.0
 _LONGEST_RETRY_SECONDS = 4.0
 _SUCCESSES_AT_ONCE = 8
 
 
 class ClusterFollower:
-    """What a replica hears that does not lead is another's to record, and is dropped; the leading one hears it, too."""
+    """What a replica hears that does not lead is another's to record, and is dropped; the leading one hears it, too.
+
+    Of what that one could not record before it went, the next one catches up with the reports (`JobRecorder.catch_up`)
+    and is told the states again when it submits the jobs.
+    """
 
     def __init__(self, cluster: Cluster, recorder: JobRecorder, leadership: Leadership) -> None:
         self._cluster = cluster
@@ -66,7 +73,7 @@ class ClusterFollower:
             if not await self._leadership.decided():
                 metrics.clear()
                 continue
-            if update.report is not None and update.report.get("type") == "metrics":
+            if is_metrics(update):
                 if not metrics:
                     due = clock() + METRICS_SECONDS
                 metrics.setdefault(update.job_id, []).append(update)
@@ -77,7 +84,7 @@ class ClusterFollower:
             if update.state is JobState.SUCCEEDED:
                 self._begin_success(update)
             else:
-                await self._attempt(update)
+                await self._insist(update.job_id, partial(self._recorder.record, self._cluster, update))
 
     def _begin_success(self, update: JobUpdate) -> None:
         """Beside the other jobs' updates: results are taken over for as long as that takes."""
@@ -111,23 +118,26 @@ class ClusterFollower:
 
     async def _flush(self, metrics: dict[str, list[JobUpdate]]) -> None:
         for job_id, updates in metrics.items():
-            try:
-                await self._recorder.record_metrics(job_id, updates)
-            except Exception:
-                logger.exception("Metrics of job %s cannot be recorded", job_id)
+            await self._insist(job_id, partial(self._recorder.record_metrics, job_id, updates))
         metrics.clear()
 
-    async def _attempt(self, update: JobUpdate) -> None:
-        """A full disk or a database that restarts must not end the following; a state is worth a second try."""
-        for attempt in range(1, _ATTEMPTS + 1):
+    async def _insist(self, job_id: str, record: Callable[[], Awaitable[None]]) -> None:
+        """Until it is recorded, for as long as this replica leads: nobody tells it again. While the database is away
+        the other jobs' updates wait, which could not be recorded, either."""
+        wait, failures = _RETRY_SECONDS, 0
+        while await self._leadership.decided():
             try:
-                await self._recorder.record(self._cluster, update)
+                await record()
                 return
-            except Exception:
-                logger.exception("An update of job %s cannot be recorded (attempt %d)", update.job_id, attempt)
-                if update.state is None:
+            except Exception as error:
+                failures += 1
+                if failures == 1:
+                    logger.exception("An update of job %s cannot be recorded now, and will be", job_id)
+                if failures >= _ATTEMPTS and not database_is_away(error):
+                    logger.exception("An update of job %s is left out", job_id)
                     return
-                await asyncio.sleep(attempt)
+            await asyncio.sleep(wait)
+            wait = min(2 * wait, _LONGEST_RETRY_SECONDS)
 
 
 async def _pump(cluster: Cluster, updates: asyncio.Queue[JobUpdate]) -> None:

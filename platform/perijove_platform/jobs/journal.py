@@ -96,6 +96,10 @@ class JobJournal:
         """What will explain the job's failure, once that is told."""
         self._errors[job_id] = error
 
+    def knows_error(self, job_id: str) -> bool:
+        """Whether something is kept that will explain the job's failure."""
+        return job_id in self._errors
+
     def _announcement(self, row: JobRow, update: JobUpdate) -> tuple[str, str] | None:
         """Level and text of the event that a change is worth, if any."""
         why = update.interruption

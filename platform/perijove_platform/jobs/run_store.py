@@ -116,6 +116,11 @@ class JobRunStore:
         query = sa.select(JobRunReportRow).where(JobRunReportRow.cluster == cluster, JobRunReportRow.id > last_id)
         return (await self._session.scalars(query.order_by(JobRunReportRow.id).limit(limit))).all()
 
+    async def waiting_of(self, job_id: str, last_id: int, *, limit: int) -> Sequence[JobRunReportRow]:
+        """Reports of one job that have not been recorded, oldest first."""
+        query = sa.select(JobRunReportRow).where(JobRunReportRow.job_id == job_id, JobRunReportRow.id > last_id)
+        return (await self._session.scalars(query.order_by(JobRunReportRow.id).limit(limit))).all()
+
     async def newest(self, job_id: str, *, until: int | None = None) -> int:
         """The number of the job's last waiting report, up to `until`; 0 when there is none."""
         query = sa.select(sa.func.max(JobRunReportRow.id)).where(JobRunReportRow.job_id == job_id)

@@ -225,6 +225,7 @@ class JobTracker:
             await self._take_up(row)
 
     async def _take_up(self, row: JobRow) -> None:
+        await self._recorder.catch_up(row.id)
         state = {"cancel": JobState.CANCELLED, "pause": JobState.PAUSED}.get(row.desired)
         if row.state == state == JobState.PAUSED:
             return

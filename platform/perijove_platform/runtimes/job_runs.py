@@ -33,8 +33,9 @@ class JobRuns(Protocol):
     def watch(self, cluster: str) -> AsyncIterator[JobUpdate]:
         """The reports of this cluster's jobs as updates, in order, from the first that has not been recorded yet.
 
-        `JobUpdate.number` tells the recorder which report it is: it is given again, after a restart or to the watcher
-        of another replica, until it has been recorded.
+        `JobUpdate.number` tells the recorder which report it is: until it has been recorded it is given to each new
+        watcher, such as after a restart or on another replica. A report that a watcher was given and did not record,
+        since another replica led, is looked up by whoever records (`jobs.recorder`).
         """
         ...
 
