@@ -17,7 +17,7 @@ import uvicorn
 from perijove_platform.agent.service import Agent
 from perijove_platform.server import _listening
 from perijove_platform.sessions.channel import ServerChannel
-from perijove_platform.sessions.links import DialledTwice, LinkRegistry
+from perijove_platform.sessions.links import DialledTwice, LinkRegistry, TooManyLinks
 from perijove_platform.tunnel import ChannelClosed, CloseCode, Link, ProtocolError
 from perijove_platform.tunnel.handshake import Hello, Welcome, receive_hello
 from perijove_platform.tunnel.websocket import UVICORN_OPTIONS
@@ -218,6 +218,8 @@ class PlatformEnd:
         except DialledTwice:
             self.duplicates += 1
             await channel.close(CloseCode.DUPLICATE)
+        except TooManyLinks as error:
+            await channel.close(CloseCode.TOO_MANY_LINKS, str(error))
         except (ChannelClosed, ProtocolError, TimeoutError):
             await channel.close()
 

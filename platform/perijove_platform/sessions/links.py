@@ -12,13 +12,17 @@ from perijove_platform.tunnel.handshake import LINK_GRACE_SECONDS
 
 logger = logging.getLogger(__name__)
 
-MAX_LINKS = 4
-"""Of one cluster. The oldest goes when there is one more."""
+MAX_LINKS = 32
+"""Of one cluster: twice the replicas that the agent's chart allows, as there may be while they are replaced."""
 LIMITS = Limits(ping_seconds=2.0, silence_seconds=6.0)
 
 
 class DialledTwice(Exception):
     """The agent has a link to this replica already: one whose channel stands, or one that it did not name now."""
+
+
+class TooManyLinks(Exception):
+    """The cluster has `MAX_LINKS`, and each has its channel."""
 
 
 @dataclass(eq=False)
@@ -103,7 +107,7 @@ class LinkRegistry:
 
         Raises:
             ChannelClosed: this replica is about to stop.
-            DialledTwice: see there.
+            DialledTwice, TooManyLinks: see there.
         """
         if self._closing:
             raise ChannelClosed("This replica is about to stop.")
@@ -121,10 +125,13 @@ class LinkRegistry:
 
     def _make(self, cluster_id: str, agent: str) -> HeldLink:
         links = self._links.setdefault(cluster_id, [])
-        while len(links) >= MAX_LINKS:
-            logger.warning("Cluster %s has more than %d links; the oldest is closed", cluster_id, MAX_LINKS)
-            self.give_up(links[0])
-            links = self._links.setdefault(cluster_id, [])
+        if len(links) >= MAX_LINKS:
+            waiting = next((held for held in links if not held.connected), None)
+            if waiting is None:
+                raise TooManyLinks(
+                    f"{MAX_LINKS} agents of this cluster are linked here, the most there can be. Run fewer."
+                )
+            self.give_up(waiting)
         held = HeldLink(new_id("link_"), cluster_id, agent, Link(initiator=True, limits=LIMITS))
         links.append(held)
         self._expire_later(held)

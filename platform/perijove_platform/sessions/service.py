@@ -18,7 +18,7 @@ from perijove_platform.rbac import Caller
 from perijove_platform.sessions.audit import AuditLog, Bounds
 from perijove_platform.sessions.channel import ServerChannel
 from perijove_platform.sessions.keys import ApiKeys, KnownKeys
-from perijove_platform.sessions.links import DialledTwice, HeldLink, LinkRegistry
+from perijove_platform.sessions.links import DialledTwice, HeldLink, LinkRegistry, TooManyLinks
 from perijove_platform.sessions.peers import PeerLinks
 from perijove_platform.sessions.presence import Connections, Presence
 from perijove_platform.sessions.proxy import Session
@@ -233,6 +233,9 @@ class SessionsService:
             await self._link(channel, cluster_id, credential)
         except DialledTwice as error:
             await channel.close(CloseCode.DUPLICATE, str(error))
+        except TooManyLinks as error:
+            logger.warning("An agent of cluster %s is refused: %s", cluster_id, error)
+            await channel.close(CloseCode.TOO_MANY_LINKS, str(error))
         except ProtocolError as error:
             logger.warning("An agent of cluster %s does not keep to the protocol: %s", cluster_id, error)
             await channel.close(CloseCode.PROTOCOL_ERROR, str(error))

@@ -12,6 +12,7 @@ class CloseCode(enum.IntEnum):
     PROTOCOL_ERROR = 4400
     OTHER_CLUSTER = 4403  # the agent's credential is that of another Kubernetes cluster
     DUPLICATE = 4409  # the replica has a link of this agent already
+    TOO_MANY_LINKS = 4429  # the cluster has as many as there can be
     GIVEN_UP = 4410  # this end keeps nothing of the link: it must not be resumed
 
 

@@ -27,7 +27,7 @@ class Pace:
     Attributes:
         first: after the first attempt that failed; doubled after each further one.
         failing: at most, while the platform cannot be reached.
-        refused: at most, while it refuses this end's credential, which only a person can mend.
+        refused: at most, while it refuses this end's credential or one more link, which only a person can mend.
         missing: at most, while a replica lacks a link: which one answers is chance where a load balancer is between.
         settled: when every known replica has a link. That is how one that came later is found.
     """
@@ -139,6 +139,7 @@ class LinkKeeper:
             _log.warning("The platform ended the handshake: %s", error)
             if error.code == CloseCode.OTHER_CLUSTER:
                 self._refused()
+            if error.code in (CloseCode.OTHER_CLUSTER, CloseCode.TOO_MANY_LINKS):
                 return self._next(self._pace.refused)
         except (ProtocolError, TimeoutError) as error:
             await channel.close(CloseCode.PROTOCOL_ERROR)

@@ -1,6 +1,7 @@
 """The platform's end of an agent's link: who is let in, what a cut costs, when a cluster counts as lost."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import time
@@ -8,6 +9,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
+from perijove_platform.sessions.links import MAX_LINKS
 from perijove_platform.tunnel import CloseCode
 from sessions_platform import Certificate, Registered, RunningPlatform, eventually
 from standin_agent import StandInAgent
@@ -95,23 +97,20 @@ async def test_one_agent_has_one_link_to_a_replica(
     assert len(agent.welcomes) == 1
 
 
-async def test_of_too_many_links_the_oldest_goes(
+async def test_an_agent_too_many_is_refused_and_ends_no_other(
     tls_platform: RunningPlatform, registered: Registered, api_server: StandInApiServer
 ) -> None:
-    agents = [agent_of(tls_platform, registered, api_server) for _ in range(5)]
-    for agent in agents[:4]:
-        await agent.__aenter__()
-        await agent.connected.wait()
-    try:
-        agents[0].resume = False
-        async with agents[4]:
-            await agents[4].connected.wait()
-            # It dials again, and is then the newest itself.
-            await eventually(lambda: len(agents[0].welcomes) > 1, what="the oldest agent's second dial")
-            assert not agents[0].welcomes[1].resumed
-    finally:
-        for agent in agents[:4]:
-            await agent.__aexit__()
+    agents = [agent_of(tls_platform, registered, api_server) for _ in range(MAX_LINKS + 1)]
+    async with contextlib.AsyncExitStack() as stack:
+        for agent in agents[:-1]:
+            await stack.enter_async_context(agent)
+            await agent.connected.wait()
+        late = await stack.enter_async_context(agents[-1])
+        await eventually(lambda: CloseCode.TOO_MANY_LINKS in late.refusals, what="the refusal")
+        assert all(agent.connected.is_set() and len(agent.welcomes) == 1 for agent in agents[:-1])
+        # Of one that has gone nothing is kept for its return.
+        await agents[0].__aexit__()
+        await asyncio.wait_for(late.connected.wait(), 20)
 
 
 async def test_a_credential_that_has_ended_closes_the_link_and_opens_none(

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 from perijove_platform.database import Database
-from perijove_platform.sessions import tunnels
-from perijove_platform.sessions.links import HeldLink, LinkRegistry
+from perijove_platform.sessions import links, tunnels
+from perijove_platform.sessions.links import HeldLink, LinkRegistry, TooManyLinks
 from perijove_platform.sessions.peers import PeerLinks
 from perijove_platform.sessions.replicas import Replicas
 from perijove_platform.sessions.tunnels import AgentTunnels
@@ -107,6 +107,25 @@ async def test_a_watcher_that_lags_is_told_the_newest_only(replica: Replica) -> 
     await replica.connect("first", agent="b")
     assert await told(other) == ("first", True)
     assert await told(watching) == ("first", True)
+
+
+async def test_of_too_many_links_one_without_a_channel_goes_first(
+    replica: Replica, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "MAX_LINKS", 3)
+    first, _ = await replica.connect("one", "a")
+    second, wire = await replica.connect("one", "b")
+    third, _ = await replica.connect("one", "c")
+    with pytest.raises(TooManyLinks, match="Run fewer"):
+        await replica.links.claim("one", "d", None)
+    await wire.close()
+    while second.connected:
+        await asyncio.sleep(0)
+    await replica.connect("one", "d")
+    assert (first.link.closed, second.link.closed, third.link.closed) == (False, True, False)
+    # One that resumes its own is no further one.
+    again, resumed = await replica.links.claim("one", "a", first.id)
+    assert resumed and again is first
 
 
 async def test_a_link_that_stays_away_is_given_up(replica: Replica) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from perijove_platform.sessions import links
 from perijove_platform.tunnel import CloseCode, Stream, StreamReset
 from perijove_platform.tunnel.frames import MAX_MESSAGE_BYTES
 from perijove_platform.tunnel.handshake import Hello, TextChannel
@@ -237,3 +238,17 @@ async def test_a_refused_handshake_is_tried_again_more_and_more_slowly() -> None
     await asyncio.gather(running, return_exceptions=True)
     assert 3 <= attempts <= 8
     assert CloseCode.DUPLICATE == 4409
+
+
+async def test_an_agent_too_many_dials_as_slowly_as_one_that_is_refused(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(links, "MAX_LINKS", 0)
+    async with PlatformEnd().serve() as platform:
+
+        async def connect() -> TextChannel:
+            return await dial(f"ws://localhost:{platform.port}/v1/agent/link", headers={"Authorization": "Bearer x"})
+
+        keeper = LinkKeeper(connect, hello, pace=Pace(first=100.0, failing=1.0, refused=30.0))
+        assert await keeper._attempt() == 30.0
+    assert "Run fewer" in caplog.text
