@@ -143,7 +143,11 @@ class PeerLinks:
         if link is None:
             stream.reset("cluster_unreachable", f"No agent of cluster '{cluster_id}' is connected.")
             return
-        inner = link.begin({name: value for name, value in target.items() if name != "cluster"})
+        try:
+            inner = link.begin({name: value for name, value in target.items() if name != "cluster"})
+        except StreamReset as error:
+            stream.reset(error.code, error.message)
+            return
         await relay(stream, inner)
 
 
