@@ -66,7 +66,7 @@ class StandInApiServer:
     Attributes:
         requests: what arrived.
         lines: of the log that is followed; it ends with ``None``.
-        hold: the echo after an upgrade waits for it before it reads.
+        hold: the echo after an upgrade waits for it before it reads, and so does the answer about a pod ``slow``.
     """
 
     def __init__(self, certificate: Path, key: Path) -> None:
@@ -106,6 +106,8 @@ class StandInApiServer:
             await self._stream(request, breaks=request.path.endswith("/broken"))
             return
         status, document = 200, _DOCUMENTS.get(request.path)
+        if request.path.endswith("/slow"):
+            await self.hold.wait()
         if request.path == "/echo":
             document = {"sha256": digest.hexdigest(), "headers": request.headers, "query": request.query}
         if "/secrets/" in request.path:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from starlette.datastructures import Headers as RequestHeaders
+from starlette.exceptions import HTTPException
 from starlette.types import Receive, Scope, Send
 
 from perijove_platform.errors import ApiError
@@ -24,8 +25,8 @@ from perijove_platform.sessions.kubernetes import (
     verb_of,
     warning,
 )
-from perijove_platform.sessions.upgrade import Connection, RawConnection, connection_of
-from perijove_platform.tunnel import Refused, Stream, StreamReset
+from perijove_platform.sessions.upgrade import PREFIX, Connection, RawConnection, connection_of
+from perijove_platform.tunnel import Stream, StreamReset
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +36,15 @@ _NO_SESSION = (
     "kubectl asks by itself."
 )
 _NOT_YOURS = "There is no namespace '{}' for you. That of your project is '{}'."
-_STATUSES = {"cluster_unreachable": 503, "link_lost": 503, "too_many_streams": 503, "dial_failed": 502}
+_STATUSES = {
+    "bad_target": 400,
+    "cluster_unreachable": 503,
+    "link_lost": 503,
+    "too_many_streams": 503,
+    "dial_failed": 502,
+}
+_CLIENT_GONE = 499
+"""What the audit log says of a request whose client has gone before the answer. No such status is ever sent."""
 
 
 @dataclass(frozen=True)
@@ -78,22 +87,29 @@ class KubernetesProxy:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         gate: Gate = scope["app"].state.sessions
-        await _Exchange(gate, scope, receive, send).run()
+        raw: bytes = scope.get("raw_path") or scope["path"].encode()
+        raw = raw.removeprefix(scope.get("root_path", "").encode())
+        if not raw.startswith(PREFIX):  # slashes that are encoded: the route matches what they stand for
+            raise HTTPException(404)
+        await _Exchange(gate, raw.removeprefix(PREFIX).decode("latin-1"), scope, receive, send).run()
 
 
 class _Exchange:
-    """One request and its answer."""
+    """One request and its answer.
 
-    def __init__(self, gate: Gate, scope: Scope, receive: Receive, send: Send) -> None:
+    Args:
+        place: the cluster and the path there, still percent-encoded.
+    """
+
+    def __init__(self, gate: Gate, place: str, scope: Scope, receive: Receive, send: Send) -> None:
         self._gate = gate
         self._scope = scope
         self._receive = receive
         self._send = send
         self._connection: Connection | None = connection_of(scope)
         self._method: str = scope["method"]
-        raw: bytes = scope.get("raw_path") or scope["path"].encode()
-        _, _, _, self._cluster, *rest = raw.decode("latin-1").split("/")
-        self._path = "/" + "/".join(rest)
+        self._cluster, _, rest = place.partition("/")
+        self._path = "/" + rest
 
     @property
     def _upgrades(self) -> bool:
@@ -148,7 +164,7 @@ class _Exchange:
     async def _pass_on(self, stream: Stream, session: Session) -> None:
         upload = asyncio.create_task(self._upload(stream))
         try:
-            status, headers = await self._head(stream, upload)
+            status, headers = await self._head(stream, session, upload)
             if status == 403:
                 self._hide_others(session)
             await self._remember(session, status)
@@ -166,12 +182,14 @@ class _Exchange:
         if namespace is not None and namespace != own:
             raise _Failed(404, _NOT_YOURS.format(namespace, own))
 
-    async def _head(self, stream: Stream, upload: "asyncio.Task[None]") -> tuple[int, Headers]:
+    async def _head(self, stream: Stream, session: Session, upload: "asyncio.Task[None]") -> tuple[int, Headers]:
         """The answer's status and headers, when the cluster has answered."""
         try:
             await stream.wait_opened()
-        except Refused as error:
+        except StreamReset as error:
             if upload.done():
+                if isinstance(upload.exception(), _GoneAway):
+                    await self._remember(session, _CLIENT_GONE)
                 upload.result()
             raise _Failed(_STATUSES.get(error.code, 502), error.message) from None
         try:

@@ -79,6 +79,39 @@ async def test_who_leaves_ends_the_stream_at_the_agent(
     await eventually(lambda: agent.ended == ["cancelled"], what="the stream's end")
 
 
+async def test_who_leaves_before_the_answer_is_recorded(
+    tls_platform: RunningPlatform, registered: Registered, kube: httpx.AsyncClient, api_server: StandInApiServer
+) -> None:
+    log = tls_platform.data_dir / "serve.log"
+    said = log.stat().st_size
+    api_server.hold.clear()
+    path = "/api/v1/namespaces/default/pods/slow"
+    asking = asyncio.create_task(kube.delete(path))
+    await eventually(lambda: api_server.requests, what="the request at the API server")
+    asking.cancel()
+    query = {"cluster": registered.id, "status": 499}
+    (found,) = await eventually(
+        lambda: tls_platform.call("GET", "/v1/audit_records", params=query)["data"], what="the record"
+    )
+    assert (found["verb"], found["path"]) == ("delete", path)
+    assert b"Traceback" not in log.read_bytes()[said:]
+    api_server.hold.set()
+
+
+async def test_a_link_that_is_lost_before_the_answer_is_a_kubernetes_status(
+    tls_platform: RunningPlatform, registered: Registered, kube: httpx.AsyncClient, api_server: StandInApiServer
+) -> None:
+    api_server.hold.clear()
+    asking = asyncio.create_task(kube.patch("/api/v1/namespaces/default/pods/slow", content=b"{}"))
+    await eventually(lambda: api_server.requests, what="the request at the API server")
+    await asyncio.to_thread(tls_platform.call, "DELETE", f"/v1/clusters/{registered.id}/credential")
+    answer = await asyncio.wait_for(asking, 20)
+    assert (answer.status_code, answer.json()["reason"]) == (503, "ServiceUnavailable")
+    query = {"cluster": registered.id, "status": 503, "verb": "patch"}
+    await eventually(lambda: tls_platform.call("GET", "/v1/audit_records", params=query)["data"], what="the record")
+    api_server.hold.set()
+
+
 async def test_an_answer_that_breaks_off_is_not_taken_for_whole(
     kube: httpx.AsyncClient, api_server: StandInApiServer
 ) -> None:
@@ -106,6 +139,12 @@ async def test_what_the_agent_cannot_do_is_a_kubernetes_status(kube: httpx.Async
         "reason": "BadGateway",
         "code": 502,
     }
+
+
+async def test_a_request_that_is_too_large_for_the_tunnel_is_the_clients_fault(kube: httpx.AsyncClient) -> None:
+    answer = await kube.get("/version", headers={"X-Large": "x" * 300_000})
+    assert (answer.status_code, answer.json()["reason"]) == (400, "BadRequest")
+    assert "at most 262144" in answer.json()["message"]
 
 
 async def test_without_an_agent_the_cluster_is_unavailable(

@@ -21,7 +21,8 @@ BODIES: list[tuple[Any, set[int]]] = [
     ([], {400}),
 ]
 QUERIES = ["limit=0", "status=7", "status=x", "created_after=-1", "created_after=" + "9" * 30, "after=a&before=b"]
-STRANGE = ["x/%00", "/api", "%2e%2e/api", "x" * 3000 + "/a"]
+NO_ROUTES = ["/v1%2fsessions%2fx%2fy", "/v1/sessions%2fx/y", "/v1%2Fsessions/x/y", "/v1/%73essions/x/y"]
+STRANGE = ["x%2fy/api", "x%2fy", "x%2f%2e%2e/api", "x/%00", "/api", "%2e%2e/api", "x" * 3000 + "/a"]
 
 
 async def test_bad_requests_are_told_what_is_wrong(client: httpx.AsyncClient) -> None:
@@ -39,6 +40,9 @@ async def test_bad_requests_are_told_what_is_wrong(client: httpx.AsyncClient) ->
         assert (await client.get(path)).status_code == 404  # no WebSocket
     answer = await client.get("/v1/sessions/x/api")
     assert answer.status_code == 401 and answer.json()["kind"] == "Status"
+    for path in NO_ROUTES:
+        answer = await client.get(path, headers={"Authorization": ""})
+        assert answer.status_code == 404 and answer.json()["error"]["code"] == "unknown_url", path
     token = (await client.post("/v1/sessions/tokens")).json()["token"]
     for path in STRANGE:
         answer = await client.put(f"/v1/sessions/{path}", headers={"Authorization": f"Bearer {token}"}, content=b"x")
