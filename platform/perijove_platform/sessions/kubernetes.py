@@ -13,6 +13,7 @@ _REASONS = {
     401: "Unauthorized",
     403: "Forbidden",
     404: "NotFound",
+    429: "TooManyRequests",
     500: "InternalError",
     501: "NotImplemented",
     502: "BadGateway",

@@ -3,18 +3,22 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from perijove_platform.ids import new_id
-from perijove_platform.tunnel import Channel, ChannelClosed, Limits, Link, ProtocolError
+from perijove_platform.tunnel import Channel, ChannelClosed, Limits, Link, ProtocolError, Refused, Stream
 from perijove_platform.tunnel.handshake import LINK_GRACE_SECONDS
 
 logger = logging.getLogger(__name__)
 
 MAX_LINKS = 32
 """Of one cluster: twice the replicas that the agent's chart allows, as there may be while they are replaced."""
-LIMITS = Limits(ping_seconds=2.0, silence_seconds=6.0)
+LIMITS = Limits(streams=4096, ping_seconds=2.0, silence_seconds=6.0)
+"""Of a link to an agent, which takes no more streams."""
+KEPT_STREAMS = 256
+"""Of each link, for what the platform does itself: people's requests do not get them."""
 
 
 class DialledTwice(Exception):
@@ -54,6 +58,17 @@ class HeldLink:
         if serving is not None:
             serving.cancel()
             await asyncio.wait([serving])
+
+
+def begin(link: Link, target: Mapping[str, Any], limits: Limits = LIMITS) -> Stream:
+    """`Link.begin`, which leaves `KEPT_STREAMS` of the link's `limits` free when `target` is a person's.
+
+    Raises:
+        Refused, StreamReset: as `Link.begin`.
+    """
+    if "as" in target and link.streams >= limits.streams - KEPT_STREAMS:
+        raise Refused("too_many_streams", "The cluster has as many open requests as it can have. End some first.")
+    return link.begin(target)
 
 
 class LinkRegistry:

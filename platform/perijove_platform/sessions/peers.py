@@ -5,12 +5,14 @@ import logging
 import ssl
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from perijove_platform import __version__
 from perijove_platform.ids import new_id
-from perijove_platform.sessions.links import LIMITS, LinkRegistry
+from perijove_platform.sessions import links
+from perijove_platform.sessions.links import LinkRegistry, begin
 from perijove_platform.sessions.tokens import InvalidToken, sign, verify
 from perijove_platform.tunnel import ChannelClosed, Link, ProtocolError, Stream, StreamReset
 from perijove_platform.tunnel.handshake import MAX_REPLICAS, Hello, TextChannel, Welcome, receive_hello, say_hello
@@ -25,6 +27,8 @@ DIAL_SECONDS = 5.0
 PAUSE_SECONDS = 1.0
 """After a replica could not be reached nobody waits for it again for so long."""
 WAIT_SECONDS = 3.0
+LIMITS = replace(links.LIMITS, streams=8192)
+"""Of a link between replicas, which leads to every cluster."""
 
 
 class PeerLinks:
@@ -144,7 +148,7 @@ class PeerLinks:
             stream.reset("cluster_unreachable", f"No agent of cluster '{cluster_id}' is connected.")
             return
         try:
-            inner = link.begin({name: value for name, value in target.items() if name != "cluster"})
+            inner = begin(link, {name: value for name, value in target.items() if name != "cluster"})
         except StreamReset as error:
             stream.reset(error.code, error.message)
             return

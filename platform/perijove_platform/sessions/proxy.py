@@ -25,6 +25,7 @@ from perijove_platform.sessions.kubernetes import (
     verb_of,
     warning,
 )
+from perijove_platform.sessions.requests import KEY_ENDED
 from perijove_platform.sessions.upgrade import PREFIX, Connection, RawConnection, connection_of
 from perijove_platform.tunnel import Stream, StreamReset
 
@@ -38,6 +39,7 @@ _NO_SESSION = (
 _NOT_YOURS = "There is no namespace '{}' for you. That of your project is '{}'."
 _STATUSES = {
     "bad_target": 400,
+    KEY_ENDED: 401,
     "cluster_unreachable": 503,
     "link_lost": 503,
     "too_many_streams": 503,
@@ -60,13 +62,15 @@ class Session:
 
 
 class Gate(Protocol):
-    """What the proxy asks: who it is, whether the cluster is theirs, the way there, and to remember it."""
+    """What the proxy asks: who it is, whether the cluster is theirs, the way there and back, and to remember it."""
 
     async def session_of(self, token: str) -> Session | None: ...
 
     async def may_use(self, session: Session, cluster_id: str) -> bool: ...
 
-    async def open(self, cluster_id: str, target: Mapping[str, Any]) -> Stream: ...
+    async def open(self, caller: Caller, cluster_id: str, target: Mapping[str, Any]) -> Stream: ...
+
+    def done(self, stream: Stream) -> None: ...
 
     async def record(self, caller: Caller, *, cluster: str, verb: str, path: str, status: int) -> None: ...
 
@@ -123,7 +127,7 @@ class _Exchange:
             try:
                 await self._pass_on(stream, session)
             finally:
-                stream.reset()
+                self._gate.done(stream)
         except _Failed as failure:
             if session is not None:
                 await self._remember(session, failure.status)
@@ -155,7 +159,7 @@ class _Exchange:
             "as": impersonation(session.caller),
         }
         try:
-            return await self._gate.open(self._cluster, target)
+            return await self._gate.open(session.caller, self._cluster, target)
         except ApiError as error:
             raise _Failed(error.status, error.message) from None
         except StreamReset as error:
@@ -173,6 +177,8 @@ class _Exchange:
                 await self._switch(stream, headers)
             else:
                 await self._answer(stream, status, headers)
+            if stream.failure is not None and stream.failure.code == KEY_ENDED:
+                await self._remember(session, 401)
         finally:
             await _stop(upload)
 

@@ -23,6 +23,7 @@ from perijove_platform.sessions.peers import PeerLinks
 from perijove_platform.sessions.presence import Connections, Presence
 from perijove_platform.sessions.proxy import Session
 from perijove_platform.sessions.replicas import Replicas
+from perijove_platform.sessions.requests import OpenRequests
 from perijove_platform.sessions.schemas import AuditListParams, AuditRecord, SessionToken, SessionTokenCreate
 from perijove_platform.sessions.store import ReplicaStore
 from perijove_platform.sessions.tokens import InvalidToken, sign, verify
@@ -97,11 +98,12 @@ class SessionsService:
         )
         self._peers = PeerLinks(self._replicas.id, self._links, ca=ca)
         self.tunnels = AgentTunnels(self._links, self._replicas, self._peers)
+        self._requests = OpenRequests(keys, self.tunnels)
         self._presence = Presence(self.tunnels, self._links, clusters)
         self.audit = AuditLog(database, events, audit_bounds)
         self._secret = b""
         self._ended = asyncio.Event()
-        self._following: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._telling: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -112,7 +114,7 @@ class SessionsService:
         await self.audit.start()
         await self._replicas.start()
         self._presence.start()
-        self._following = asyncio.create_task(self._follow_ended())
+        self._tasks = [asyncio.create_task(work) for work in (self._follow_ended(), self._requests.watch_keys())]
 
     def close_streams(self) -> None:
         """Fail every stream, so that requests that would go on for ever end before the server waits for them."""
@@ -122,7 +124,7 @@ class SessionsService:
 
     async def stop(self) -> None:
         self.close_streams()
-        tasks = [*self._telling, *([self._following] if self._following else [])]
+        tasks = [*self._telling, *self._tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -205,8 +207,11 @@ class SessionsService:
     async def _owns(self, caller: Caller, cluster_id: str) -> bool:
         return await self._clusters.organization_of(cluster_id) == caller.organization_id
 
-    async def open(self, cluster_id: str, target: Mapping[str, Any]) -> Stream:
-        return await self.tunnels.open(cluster_id, target)
+    async def open(self, caller: Caller, cluster_id: str, target: Mapping[str, Any]) -> Stream:
+        return await self._requests.open(caller, cluster_id, target)
+
+    def done(self, stream: Stream) -> None:
+        self._requests.done(stream)
 
     async def record(self, caller: Caller, *, cluster: str, verb: str, path: str, status: int) -> None:
         await self.audit.record(caller, cluster=cluster, verb=verb, path=path, status=status)

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 from perijove_platform.errors import Unavailable
-from perijove_platform.sessions.links import LinkRegistry
+from perijove_platform.sessions.links import LinkRegistry, begin
+from perijove_platform.sessions.peers import LIMITS as PEER_LIMITS
 from perijove_platform.sessions.peers import PeerLinks
 from perijove_platform.sessions.replicas import Replicas
 from perijove_platform.tunnel import Stream
@@ -55,11 +56,11 @@ class AgentTunnels:
     async def _begin(self, cluster_id: str, target: Mapping[str, Any]) -> Stream | None:
         link = self._links.choose(cluster_id)
         if link is not None:
-            return link.begin(target)
+            return begin(link, target)
         for replica_id, url in (await self._replicas.holders(cluster_id)).items():
             peer = await self._peers.link_to(replica_id, url)
             if peer is not None:
-                return peer.begin({**target, "cluster": cluster_id})
+                return begin(peer, {**target, "cluster": cluster_id}, PEER_LIMITS)
         return None
 
     def connected(self, cluster_id: str) -> bool:

@@ -173,17 +173,23 @@ async def test_only_a_session_token_for_the_cluster_opens_it(
         assert unknown.status_code == 404 and unknown.json()["error"]["param"] == "cluster"
 
 
+def _token_of_another_key(platform: RunningPlatform, registered: Registered) -> tuple[str, str]:
+    """A session token, and the id of the API key that it was made with."""
+    made = platform.call("POST", "/v1/api_keys", json={"name": "passing"})
+    with platform.client() as client:
+        client.headers["authorization"] = f"Bearer {made['secret']}"
+        answer = client.post("/v1/sessions/tokens", json={"cluster": registered.id}).raise_for_status()
+    return answer.json()["token"], made["id"]
+
+
 async def test_a_token_is_worth_no_more_than_the_key_it_was_made_with(
     tls_platform: RunningPlatform, registered: Registered, agent: StandInAgent
 ) -> None:
-    made = await asyncio.to_thread(tls_platform.call, "POST", "/v1/api_keys", json={"name": "passing"})
-    with tls_platform.client() as client:
-        client.headers["authorization"] = f"Bearer {made['secret']}"
-        token = client.post("/v1/sessions/tokens", json={"cluster": registered.id}).raise_for_status().json()["token"]
+    token, key_id = await asyncio.to_thread(_token_of_another_key, tls_platform, registered)
     async with tls_platform.async_client(token) as client:
         url = f"/v1/sessions/{registered.id}/version"
         assert (await client.get(url)).status_code == 200
-        await asyncio.to_thread(tls_platform.call, "DELETE", f"/v1/api_keys/{made['id']}")
+        await asyncio.to_thread(tls_platform.call, "DELETE", f"/v1/api_keys/{key_id}")
         async with asyncio.timeout(15):
             while (answer := await client.get(url)).status_code != 401:
                 assert answer.status_code == 200
@@ -247,10 +253,15 @@ async def test_what_is_forbidden_in_another_projects_namespace_is_not_there(
 
 
 async def _upgraded(
-    platform: RunningPlatform, registered: Registered, path: str, protocol: str, first: bytes = b""
+    platform: RunningPlatform,
+    registered: Registered,
+    path: str,
+    protocol: str,
+    first: bytes = b"",
+    token: str | None = None,
 ) -> tuple[str, asyncio.StreamReader, asyncio.StreamWriter]:
     """A connection after an upgrade, with the head of the answer."""
-    token = await asyncio.to_thread(platform.session_token, registered.id)
+    token = token or await asyncio.to_thread(platform.session_token, registered.id)
     tls = ssl.create_default_context(cafile=str(platform.certificate))
     host, port = platform.base_url.removeprefix("https://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port), ssl=tls)
@@ -300,6 +311,35 @@ async def test_who_does_not_read_what_an_upgrade_sends_holds_it_up(
     assert sent < 64 * MIB
     api_server.hold.set()
     await asyncio.wait_for(reader.readexactly(sent), 60)
+    writer.close()
+
+
+async def test_what_is_open_ends_with_its_key_and_that_is_recorded(
+    tls_platform: RunningPlatform,
+    registered: Registered,
+    agent: StandInAgent,
+    kube: httpx.AsyncClient,
+    api_server: StandInApiServer,
+) -> None:
+    token, key_id = await asyncio.to_thread(_token_of_another_key, tls_platform, registered)
+    _, reader, writer = await _upgraded(tls_platform, registered, "/echo", "SPDY/3.1", token=token)
+    log = "/api/v1/namespaces/default/pods/web/log"
+    theirs = {"Authorization": f"Bearer {token}"}
+    async with kube.stream("GET", log, headers=theirs) as followed, kube.stream("GET", log) as another_keys:
+        await asyncio.to_thread(tls_platform.call, "DELETE", f"/v1/api_keys/{key_id}")
+        assert await asyncio.wait_for(reader.read(), 20) == b""
+        with pytest.raises(httpx.RemoteProtocolError):
+            await asyncio.wait_for(followed.aread(), 20)
+        query = {"cluster": registered.id, "status": 401}
+        found = await eventually(
+            lambda: (records := tls_platform.call("GET", "/v1/audit_records", params=query)["data"])[1:] and records,
+            what="the records",
+        )
+        assert {record["path"] for record in found} == {"/echo", log}
+        await eventually(lambda: agent.ended == ["key_ended", "key_ended"], what="the ends at the agent")
+        for _ in range(4):  # the stand-in gives the first ones to the connections that have ended
+            api_server.lines.put_nowait(b"goes on\n")
+        assert await asyncio.wait_for(anext(another_keys.aiter_lines()), 10) == "goes on"
     writer.close()
 
 

@@ -4,8 +4,10 @@ import asyncio
 from typing import Any
 
 import httpx
+import pytest
 from fastapi import FastAPI
 from perijove_platform.clusters.store import ClusterRow
+from perijove_platform.sessions import requests
 
 BODIES: list[tuple[Any, set[int]]] = [
     (None, {201}),
@@ -47,6 +49,16 @@ async def test_bad_requests_are_told_what_is_wrong(client: httpx.AsyncClient) ->
     for path in STRANGE:
         answer = await client.put(f"/v1/sessions/{path}", headers={"Authorization": f"Bearer {token}"}, content=b"x")
         assert answer.status_code in (400, 404), path
+
+
+async def test_who_has_too_many_requests_open_is_told_as_kubernetes_tells_it(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(requests, "MAX_OPEN", 0)
+    cluster = (await client.post("/v1/clusters", json={"name": "busy"})).json()
+    token = (await client.post("/v1/sessions/tokens")).json()["token"]
+    answer = await client.get(f"/v1/sessions/{cluster['id']}/api", headers={"Authorization": f"Bearer {token}"})
+    assert (answer.status_code, answer.json()["kind"], answer.json()["reason"]) == (429, "Status", "TooManyRequests")
 
 
 async def test_a_cluster_of_another_organization_does_not_exist(app: FastAPI, client: httpx.AsyncClient) -> None:

@@ -11,7 +11,7 @@ from perijove_platform.sessions.peers import PeerLinks
 from perijove_platform.sessions.replicas import Replicas
 from perijove_platform.sessions.tunnels import AgentTunnels
 from perijove_platform.settings import Settings
-from perijove_platform.tunnel import ChannelClosed
+from perijove_platform.tunnel import ChannelClosed, Refused
 
 
 class Wire:
@@ -126,6 +126,20 @@ async def test_of_too_many_links_one_without_a_channel_goes_first(
     # One that resumes its own is no further one.
     again, resumed = await replica.links.claim("one", "a", first.id)
     assert resumed and again is first
+
+
+async def test_people_leave_the_platform_room(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    held, _ = await replica.connect("one")
+    monkeypatch.setattr(links, "KEPT_STREAMS", links.LIMITS.streams - 3)
+    target = {"kind": "kubernetes", "as": {"user": "perijove:a"}}
+    streams = [await replica.tunnels.open("one", target) for _ in range(3)]
+    with pytest.raises(Refused, match="End some first"):
+        await replica.tunnels.open("one", target)
+    await replica.tunnels.open("one", {"kind": "kubernetes"})
+    assert held.link.streams == 4
+    for stream in streams[:2]:
+        stream.reset()
+    await replica.tunnels.open("one", target)
 
 
 async def test_a_link_that_stays_away_is_given_up(replica: Replica) -> None:
