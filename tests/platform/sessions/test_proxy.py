@@ -216,7 +216,7 @@ async def test_each_request_is_recorded_and_told(
     with tls_platform.client().stream("GET", "/v1/events", headers={"Last-Event-ID": "0"}) as events:
         for line in events.iter_lines():
             if line.startswith("data:") and second["id"] in line:
-                assert json.loads(line[5:])["data"] == second
+                assert json.loads(line[5:])["data"] == {key: second[key] for key in ("id", "object", "created_at")}
                 break
 
 
