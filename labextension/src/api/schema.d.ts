@@ -1647,6 +1647,11 @@ export interface components {
             cluster: string;
             /** Created At */
             created_at: number;
+            /**
+             * From Project Id
+             * @description The project of who asked for what is this project's and is told that it is not there; else null.
+             */
+            from_project_id: string | null;
             /** Id */
             id: string;
             /**
