@@ -13,7 +13,7 @@ from perijove_platform.runtimes.base import JobState, JobUpdate
 from perijove_platform.settings import Settings
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from .test_jobs_lasting import CALLER, LIMIT_SECONDS, replica
+from .replicas import CALLER, LIMIT_SECONDS, replica
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from perijove_platform.runtimes.base import JobState, JobUpdate
 from perijove_platform.settings import Settings
 from sqlalchemy.exc import OperationalError
 
-from .test_jobs_lasting import LIMIT_SECONDS, Replica, replica
+from .replicas import LIMIT_SECONDS, Replica, replica
 
 several = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
