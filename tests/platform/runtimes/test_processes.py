@@ -1,6 +1,7 @@
 """Children really run, report, end and are killed."""
 
 import asyncio
+import contextlib
 import os
 import signal
 import subprocess
@@ -58,6 +59,24 @@ async def test_config_goes_in_and_reports_come_out(supervisor: ProcessSupervisor
     assert (ended.code, ended.cause, ended.describe()) == (3, ExitCause.ENDED, "ended with exit code 3")
     assert "to the log" in child.log_tail() and "no report" in (tmp_path / "child.log").read_text()
     assert not list((tmp_path / "records").glob("*.json"))
+
+
+@pytest.mark.parametrize("plain", [False, True])
+async def test_one_that_has_ended_before_anybody_listens_is_heard(
+    supervisor: ProcessSupervisor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: bool
+) -> None:
+    add = processes.ProcessRecords.add
+
+    def add_late(records: processes.ProcessRecords, name: str, pid: int, mark: str) -> None:
+        add(records, name, pid, mark)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            psutil.Process(pid).wait(30)
+
+    monkeypatch.setattr(processes.ProcessRecords, "add", add_late)
+    source = "import sys; print('last words', file=sys.stderr); sys.exit(3)"
+    child = await supervisor.spawn(program(tmp_path, source, plain=plain))
+    assert (await child.wait()).code == 3
+    assert child.log_tail() == ["last words"]
 
 
 async def test_secrets_of_the_platform_stay_with_it(

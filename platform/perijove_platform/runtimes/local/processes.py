@@ -120,6 +120,7 @@ class ChildProcess:
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._exited = asyncio.Event()
+        self._attached = asyncio.Event()
         self._settled = asyncio.Event()
         self._code = 0
         self._cause = ExitCause.ENDED
@@ -173,8 +174,15 @@ class ChildProcess:
         """Begins to wait for its end, in a thread; called once, by the supervisor."""
         threading.Thread(target=self._reap, name=f"wait-{self.spec.name}", daemon=True).start()
 
-    async def attach(self) -> None:
-        """Connects the pipes and hands over the configuration; called once, by the supervisor."""
+    async def attach(self, record: Callable[[], None]) -> None:
+        """Notes that it runs, connects the pipes and hands over the configuration; called once, by the supervisor."""
+        try:
+            await asyncio.to_thread(record)
+            await self._attach()
+        finally:
+            self._attached.set()
+
+    async def _attach(self) -> None:
         log_reader = asyncio.StreamReader()
         reports, log = (None, self._process.stdout) if self.spec.plain else (self._process.stdout, self._process.stderr)
         if reports is None:
@@ -192,6 +200,10 @@ class ChildProcess:
     async def settle(self, forget: Callable[[], Awaitable[None]]) -> None:
         """Calls `forget` when the program has ended, then lets the waiters go; called once, by the supervisor."""
         await self._exited.wait()
+        await self._attached.wait()  # one that ends at once has its last words in its pipes
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
         if self._tasks:
             await asyncio.wait(self._tasks)
         try:
@@ -227,9 +239,6 @@ class ChildProcess:
     def _on_exit(self, code: int) -> None:
         self._code = code
         self._exited.set()
-        with contextlib.suppress(OSError):
-            if self._process.stdin is not None:
-                self._process.stdin.close()
 
     async def _pump_log(self, reader: asyncio.StreamReader) -> None:
         try:
@@ -300,8 +309,7 @@ class ProcessSupervisor:
         self._watchers.add(watcher)
         watcher.add_done_callback(self._watchers.discard)
         try:
-            await asyncio.to_thread(self._records.add, spec.name, child.pid, mark)
-            await child.attach()
+            await child.attach(partial(self._records.add, spec.name, child.pid, mark))
         except BaseException:
             kill_group(child.pid, signal.SIGKILL)
             raise
