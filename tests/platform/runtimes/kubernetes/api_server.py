@@ -12,23 +12,16 @@ from perijove_platform.runtimes.kubernetes.failures import NotFound
 from perijove_platform.runtimes.kubernetes.objects import Object, ResourceType, get, name_of, namespace_of
 from perijove_platform.runtimes.kubernetes.transport import Exchange, Headers
 
+from .transports import AlwaysReachable
 
-class NoTransport:
+
+class NoTransport(AlwaysReachable):
     """There is nothing on the way."""
 
     def exchange(
         self, method: str, path: str, headers: Headers = (), body: bytes = b""
     ) -> AbstractAsyncContextManager[Exchange]:
         raise AssertionError(f"{method} {path}")
-
-    def reachable(self) -> bool:
-        return True
-
-    async def wait_reachable(self) -> None:
-        return
-
-    async def close(self) -> None:
-        return
 
 
 class FakeApiServer(KubernetesClient):

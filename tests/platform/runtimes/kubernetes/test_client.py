@@ -29,6 +29,7 @@ from perijove_platform.runtimes.kubernetes.transport import Exchange, Headers, T
 from perijove_platform.runtimes.kubernetes.watch import Change, Reflector
 
 from .control_plane import ControlPlane, LoopbackTunnels
+from .transports import AlwaysReachable
 
 SELECTOR = "test=client"
 
@@ -202,22 +203,13 @@ async def test_a_reflector_follows(either: KubernetesClient, namespace: str) -> 
     ]
 
 
-class Interrupted:
+class Interrupted(AlwaysReachable):
     """Another transport whose watches can be refused, as by an API server that has forgotten the version."""
 
     def __init__(self, inner: Transport) -> None:
         self.inner = inner
         self.refuse: int | None = None
         self.streams: list[asyncio.Task[Any] | None] = []
-
-    def reachable(self) -> bool:
-        return True
-
-    async def wait_reachable(self) -> None:
-        return
-
-    async def close(self) -> None:
-        return
 
     @contextlib.asynccontextmanager
     async def exchange(

@@ -27,12 +27,13 @@ from perijove_platform.runtimes.kubernetes.view import JobsView
 from perijove_platform.runtimes.local.job_log import Bell
 
 from .place import PODS_OF_TESTS, Runs
+from .transports import AlwaysReachable
 
 _INDEX = "batch.kubernetes.io/job-completion-index"
 SECONDS = "2026-11-21T08:00:0"
 
 
-class FakeKubelet:
+class FakeKubelet(AlwaysReachable):
     """The log of one container, as a `Transport`.
 
     Args:
@@ -51,15 +52,6 @@ class FakeKubelet:
         self.gone = False
         self.asked: list[str | None] = []
         self.chunk_bytes = 7
-
-    def reachable(self) -> bool:
-        return True
-
-    async def wait_reachable(self) -> None:
-        return
-
-    async def close(self) -> None:
-        return
 
     @contextlib.asynccontextmanager
     async def exchange(

@@ -19,26 +19,19 @@ from perijove_platform.runtimes.kubernetes.queues import ClusterQueues
 from perijove_platform.runtimes.kubernetes.transport import Exchange, Headers
 from perijove_platform.runtimes.kubernetes.view import JobsView
 
+from .transports import AlwaysReachable
+
 JOB_ID = "ftjob-1"
 DISK = "The node was low on resource: memory."
 EVICTED = "evicted: The node was low on resource: memory"
 
 
-class FakeApi:
+class FakeApi(AlwaysReachable):
     """Lists what there is of each kind and tells what happens to it after, as a `Transport`."""
 
     def __init__(self, **listed: list[Object]) -> None:
         self._listed = listed
         self._news: dict[str, asyncio.Queue[bytes]] = {}
-
-    def reachable(self) -> bool:
-        return True
-
-    async def wait_reachable(self) -> None:
-        return
-
-    async def close(self) -> None:
-        return
 
     @contextlib.asynccontextmanager
     async def exchange(
