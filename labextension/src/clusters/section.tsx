@@ -26,9 +26,10 @@ function Section(props: {
     actions: [{ label: trans.__('Register a cluster…'), command: ids.REGISTER_CLUSTER }]
   };
   const columns = React.useMemo(() => clusterColumns(trans), [trans]);
-  const alone = model.state === 'ready' && model.items.every(({ kind }) => kind === 'local');
+  const { items } = model;
+  const alone = model.state === 'ready' && items.length > 0 && items.every(isLocal);
   return (
-    <>
+    <div className={`jp-PerijoveClusters${alone ? ' jp-mod-alone' : ''}`}>
       <ObjectList
         model={model}
         kind={ids.CLUSTER_KIND}
@@ -43,7 +44,7 @@ function Section(props: {
         snippet={cluster => props.snippets.text(ids.CLUSTER_KIND, cluster.id)}
         trans={trans}
       />
-      {alone && model.items.length > 0 && (
+      {alone && (
         <p className="jp-PerijoveCluster-alone">
           {empty.text}{' '}
           <button
@@ -54,8 +55,12 @@ function Section(props: {
           </button>
         </p>
       )}
-    </>
+    </div>
   );
+}
+
+function isLocal({ kind }: ICluster): boolean {
+  return kind === 'local';
 }
 
 function clusterColumns(trans: TranslationBundle): readonly IColumn<ICluster>[] {
