@@ -74,13 +74,14 @@ class Forbidden(ApiError):
 
 @dataclass(frozen=True)
 class Elsewhere:
-    """Where that is which another project of the caller's organization has.
+    """Where that is which another project has.
 
     Attributes:
-        project_id: whose it is.
+        organization_id, project_id: whose it is.
         cluster: its name.
     """
 
+    organization_id: str
     project_id: str
     cluster: str
 

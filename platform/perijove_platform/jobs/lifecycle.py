@@ -221,7 +221,7 @@ class ManagedJobs(Generic[Row]):
         row = await jobs.get(job_id, lock=lock)
         if row is None:
             refusal = self._kind.not_found(job_id)
-            refusal.elsewhere = await jobs.elsewhere(job_id, caller.organization_id)
+            refusal.elsewhere = await jobs.elsewhere(job_id)
             raise refusal
         return row
 

@@ -82,13 +82,12 @@ class JobStore(Generic[Row]):
         query = sa.select(self._table).where(self._table.project_id == self._project_id, self._table.id == job_id)
         return (await self._session.scalars(query)).one_or_none()
 
-    async def elsewhere(self, job_id: str, organization_id: str) -> Elsewhere | None:
-        """Of a job of another project of this organization: for that project's audit log, and for no answer."""
-        query = sa.select(JobRow.project_id, JobRow.cluster).where(
-            JobRow.id == job_id, JobRow.organization_id == organization_id, JobRow.project_id != self._project_id
-        )
+    async def elsewhere(self, job_id: str) -> Elsewhere | None:
+        """Of a job of another project: for that project's audit log, and for no answer."""
+        query = sa.select(JobRow.organization_id, JobRow.project_id, JobRow.cluster)
+        query = query.where(JobRow.id == job_id, JobRow.project_id != self._project_id)
         found = (await self._session.execute(query)).one_or_none()
-        return None if found is None else Elsewhere(found.project_id, found.cluster)
+        return None if found is None else Elsewhere(found.organization_id, found.project_id, found.cluster)
 
     async def page(self, params: ListParams, metadata: Mapping[str, str]) -> tuple[list[Row], bool]:
         """Only jobs that have every pair of `metadata`."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy.exc import SQLAlchemyError
 
 from perijove_platform.database import Database, now
+from perijove_platform.errors import Elsewhere
 from perijove_platform.events import EventBus
 from perijove_platform.ids import new_id
 from perijove_platform.pagination import Page, page
@@ -74,22 +75,24 @@ class AuditLog:
             logger.error("%d audit records could not be written before the end", self._waiting.qsize())
 
     async def record(
-        self, caller: Caller, *, cluster: str, verb: str, path: str, status: int, project_id: str | None = None
+        self, caller: Caller, *, cluster: str, verb: str, path: str, status: int, owner: Elsewhere | None = None
     ) -> None:
         """Add a record; waits only when `MAX_WAITING` are unwritten, so that nobody acts unrecorded.
 
         Args:
             path: still percent-encoded, without the query.
-            project_id: in whose log, of the caller's organization; their own project's without it.
+            owner: in whose log, when it is not that of the caller's project. People of another organization stand there
+                by their ids, without their names.
         """
+        abroad = owner is not None and owner.organization_id != caller.organization_id
         row = AuditRecordRow(
             id=new_id("audit_"),
-            organization_id=caller.organization_id,
-            project_id=project_id or caller.project_id,
-            from_project_id=None if project_id in (None, caller.project_id) else caller.project_id,
+            organization_id=caller.organization_id if owner is None else owner.organization_id,
+            project_id=caller.project_id if owner is None else owner.project_id,
+            from_project_id=None if owner is None else caller.project_id,
             created_by=caller.user_id,
             created_at=now(),
-            user_name=caller.user_name,
+            user_name="" if abroad else caller.user_name,
             cluster=cluster[:_MAX_CLUSTER],
             verb=verb[:_MAX_VERB],
             path=path[:_MAX_PATH],

@@ -35,8 +35,8 @@ async def _on_not_found(request: Request, error: Exception) -> JSONResponse:
         path = request.scope.get("raw_path") or request.url.path.encode()
         await sessions.audit.record(
             caller,
-            project_id=error.elsewhere.project_id,
-            cluster=await clusters.id_of(error.elsewhere.cluster, caller.organization_id),
+            owner=error.elsewhere,
+            cluster=await clusters.id_of(error.elsewhere.cluster, error.elsewhere.organization_id),
             verb=request.method.lower(),
             path=path.decode("latin-1"),
             status=error.status,

@@ -7,13 +7,14 @@ import httpx
 import sqlalchemy as sa
 from fastapi import FastAPI
 from perijove_platform.events.store import after
-from perijove_platform.jobs.store import JobRow, JobStore
+from perijove_platform.jobs.store import JobRow
 from perijove_platform.rbac import SCOPES
 from perijove_platform.users.service import hash_of_key
-from perijove_platform.users.store import ApiKeyStore, ProjectRow
+from perijove_platform.users.store import ApiKeyStore, OrganizationRow, ProjectRow
 
 
 async def key_of_another_project(app: FastAPI, organization_id: str) -> str:
+    """Of the project `proj-other` of an organization, which is made when there is none."""
     key = f"sk-perijove-{secrets.token_urlsafe(32)}"
     async with app.state.database.write() as session:
         session.add(ProjectRow(id="proj-other", organization_id=organization_id, name="Other"))
@@ -81,7 +82,14 @@ async def test_the_record_has_the_id_of_the_cluster(app: FastAPI, client: httpx.
     assert await recorded(client, 1) == [("get", cluster, job, 404)]
 
 
-async def test_people_of_another_organization_leave_no_record(app: FastAPI, client: httpx.AsyncClient) -> None:
-    made = (await client.post("/v1/batch_jobs", json={"command": ["true"]})).json()
-    async with app.state.database.read() as session:
-        assert await JobStore(session, "proj-b", JobRow).elsewhere(made["id"], "org-b") is None
+async def test_people_of_another_organization_are_recorded_without_their_names(
+    app: FastAPI, client: httpx.AsyncClient
+) -> None:
+    async with app.state.database.write() as session:
+        session.add(OrganizationRow(id="org-other", name="Other"))
+    key = await key_of_another_project(app, "org-other")
+    job = f"/v1/batch_jobs/{(await client.post('/v1/batch_jobs', json={'command': ['true']})).json()['id']}"
+    assert (await client.get(job, headers={"Authorization": f"Bearer {key}"})).status_code == 404
+    assert await recorded(client, 1) == [("get", "local", job, 404)]
+    (record,) = (await client.get("/v1/audit_records")).json()["data"]
+    assert (record["user_id"], record["user_name"]) == ("user-local", "")
