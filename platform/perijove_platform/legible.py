@@ -1,4 +1,5 @@
-"""Words of programs and clusters, which may hold anything, as text that every database takes and a person can read."""
+"""Words of others, which may hold anything, as text that every database takes, that no terminal obeys and a person can
+read."""
 
 import re
 from collections.abc import Mapping

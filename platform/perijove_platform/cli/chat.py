@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from perijove_platform.cli.failures import Failed, Json
-from perijove_platform.cli.session import Session, plain, with_session
+from perijove_platform.cli.session import Session, with_session
+from perijove_platform.legible import legible
 
 Messages = list[dict[str, str]]
 
@@ -80,9 +81,9 @@ def _answer(session: Session, request: Json, messages: Messages) -> str:
             chunk: dict[str, Any] = json.loads(line[5:])
             if "error" in chunk:
                 click.echo()
-                raise Failed(plain(str(chunk["error"]["message"])), body=chunk)
+                raise Failed(legible(str(chunk["error"]["message"])), body=chunk)
             piece = "".join(choice["delta"].get("content") or "" for choice in chunk["choices"])
             text += piece
-            click.echo(plain(piece), nl=False)
+            click.echo(legible(piece), nl=False)
     click.echo()
     return text

@@ -7,8 +7,9 @@ from typing import IO
 import click
 
 from perijove_platform.cli.failures import Failed, Json
-from perijove_platform.cli.session import Session, age_text, field, plain, size_text, with_session
+from perijove_platform.cli.session import Session, age_text, field, size_text, with_session
 from perijove_platform.cli.uploads import progress, upload_path
+from perijove_platform.legible import legible
 
 PURPOSES = ["fine-tune", "assistants", "batch", "vision", "user_data", "evals"]
 _SHOWN_ERRORS = 20
@@ -70,7 +71,7 @@ def preview(session: Session, file_id: str, offset: int, limit: int) -> None:
     if found["binary"]:
         raise Failed(f"{file_id} is not text. Fetch it with `perijove files download {file_id}`.")
     for line in found["lines"]:
-        click.echo(f"{line['number']:>6}  {plain(line['text'])}{' …' if line['truncated'] else ''}")
+        click.echo(f"{line['number']:>6}  {legible(line['text'])}{' …' if line['truncated'] else ''}")
     click.echo(f"{len(found['lines'])} of {found['total_lines']} lines", err=True)
 
 
@@ -117,7 +118,7 @@ def _fetch(session: Session, file: Json, target: IO[bytes]) -> None:
 
 def safe_name(file: Json) -> str:
     """The last part of the file's name, which came from elsewhere and must not lead out of this folder."""
-    name = plain(file["filename"]).replace("\\", "/").rpartition("/")[2]
+    name = legible(file["filename"]).replace("\\", "/").rpartition("/")[2]
     return str(file["id"]) if name.strip(". ") == "" else name
 
 
@@ -142,8 +143,8 @@ def validate(session: Session, file_id: str, max_tokens: int | None) -> None:
     session.show(result, found)
     if not session.as_json:
         for problem in result["warnings"]:
-            click.echo(plain(f"note: {problem['message']}"))
+            click.echo(legible(f"note: {problem['message']}"))
         for problem in result["errors"][:_SHOWN_ERRORS]:
-            click.echo(plain(f"line {problem['line']}: {problem['message']}"))
+            click.echo(legible(f"line {problem['line']}: {problem['message']}"))
     if not result["valid"]:
         sys.exit(1)

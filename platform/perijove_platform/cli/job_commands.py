@@ -9,7 +9,8 @@ import click
 from perijove_platform.cli.failures import FAILED, Json
 from perijove_platform.cli.following import RESUMED, Events, follow
 from perijove_platform.cli.job_log import follow_log, whole_log
-from perijove_platform.cli.session import Session, plain, with_session
+from perijove_platform.cli.session import Session, with_session
+from perijove_platform.legible import legible
 
 FINAL = ("succeeded", "failed", "cancelled")
 
@@ -139,4 +140,4 @@ def _add_logs(group: click.Group, kind: Kind) -> None:
             session.print_json({"job_id": job_id, "lines": list(lines)})
             return
         for line in lines:
-            click.echo(plain(line))
+            click.echo(legible(line))

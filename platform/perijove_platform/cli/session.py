@@ -2,7 +2,6 @@
 
 import functools
 import json
-import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,11 +13,10 @@ import httpx
 
 from perijove_platform.cli.failures import Failed, Json, Lost, Silent, Unreachable
 from perijove_platform.discovery import NotRunning, connect
+from perijove_platform.legible import legible
 
 Column = tuple[str, Callable[[Json], object]]
 _TIMEOUT = httpx.Timeout(60, read=600, write=600)
-# All but tab and line feed: what a model or a name says must not steer the terminal.
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 MAX_PAGE = 100
 
 
@@ -109,7 +107,7 @@ class Session:
         if self.as_json:
             self.print_json(item)
         else:
-            click.echo(plain(message))
+            click.echo(legible(message))
 
     def show_each(self, items: Iterable[Json], message: Callable[[Json], str]) -> None:
         """One result for each argument: a sentence as each is there, or all of them as one JSON list.
@@ -121,7 +119,7 @@ class Session:
             for item in items:
                 done.append(item)
                 if not self.as_json:
-                    click.echo(plain(message(item)))
+                    click.echo(legible(message(item)))
         except Failed:
             if self.as_json and done:
                 self.print_json(done)
@@ -156,7 +154,7 @@ def _as_table(rows: list[Json], columns: list[Column]) -> str:
     for title, _ in columns:
         table.add_column(title, overflow="fold", no_wrap=title == "ID")
     for row in rows:
-        shown = [plain("" if value(row) is None else str(value(row))) for _, value in columns]
+        shown = [legible("" if value(row) is None else str(value(row))) for _, value in columns]
         # Piped, a row stays on its line.
         table.add_row(*[Text(text if console.is_terminal else " ".join(text.split())) for text in shown])
     # Rich would end the process by itself when the pipe is closed.
@@ -171,7 +169,7 @@ def _fail(answer: httpx.Response) -> NoReturn:
         message = str(body["error"]["message"])
     except (ValueError, KeyError, TypeError):
         body, message = None, f"The platform answered {answer.status_code}: {answer.text[:200]}"
-    raise Failed(plain(message), body=body, status=answer.status_code)
+    raise Failed(legible(message), body=body, status=answer.status_code)
 
 
 def with_session(function: Callable[..., None]) -> Callable[..., None]:
@@ -190,11 +188,6 @@ def with_session(function: Callable[..., None]) -> Callable[..., None]:
             raise
 
     return command
-
-
-def plain(text: str) -> str:
-    """The text without control characters."""
-    return _CONTROL.sub("", text)
 
 
 def size_text(count: int | None) -> str:

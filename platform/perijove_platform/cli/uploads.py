@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from perijove_platform.cli.failures import Failed, Json
-from perijove_platform.cli.session import Session, plain
+from perijove_platform.cli.session import Session
+from perijove_platform.legible import legible
 
 PART_BYTES = 32 * 1024 * 1024
 IN_PARTS_FROM = 256 * 1024 * 1024
@@ -155,5 +156,5 @@ def progress(session: Session, label: str, total: int | None) -> Iterator[Callab
     columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     text = TextColumn("{task.description}", markup=False)
     with Progress(text, *columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(plain(label), total=total)
+        task = bar.add_task(legible(label), total=total)
         yield lambda count: bar.advance(task, count)

@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 
 import pytest
+from perijove_platform.agent.service import Agent
 from standin_kube_apiserver import KubeApiServer
 from tunnel_ends import Certificates, PlatformEnd, RunAgent, until
 
@@ -17,6 +18,16 @@ def token_file(environment: dict[str, str], kubernetes: KubeApiServer, platform:
     kubernetes.secrets.clear()
     platform.tokens.add("pjreg-1")
     return Path(environment["PERIJOVE_AGENT_REGISTRATION_TOKEN_FILE"])
+
+
+async def _registers_anew(
+    agent: Agent, kubernetes: KubeApiServer, platform: PlatformEnd, environment: dict[str, str]
+) -> None:
+    """Once it finds a token."""
+    platform.tokens.add("pjreg-1")
+    Path(environment["PERIJOVE_AGENT_REGISTRATION_TOKEN_FILE"]).write_text("pjreg-1")
+    await until(lambda: agent.connected)
+    assert kubernetes.secrets == KEPT
 
 
 async def test_a_token_becomes_a_credential_that_outlives_the_agent(
@@ -87,10 +98,7 @@ async def test_a_revoked_credential_is_replaced_by_means_of_a_new_token(
     async with run_agent() as agent:
         await until(lambda: "refuses the agent's credential, and there is no registration token" in caplog.text)
         assert "This agent's credential was revoked." in caplog.text
-        platform.tokens.add("pjreg-1")
-        Path(environment["PERIJOVE_AGENT_REGISTRATION_TOKEN_FILE"]).write_text("pjreg-1")
-        await until(lambda: agent.connected)
-        assert kubernetes.secrets == KEPT
+        await _registers_anew(agent, kubernetes, platform, environment)
 
 
 async def test_a_credential_of_another_cluster_is_replaced_by_means_of_a_token_of_its_own(
@@ -105,10 +113,7 @@ async def test_a_credential_of_another_cluster_is_replaced_by_means_of_a_token_o
         await until(lambda: platform.refusals >= 2)
         assert not agent.connected
         assert "This credential is another cluster's." in caplog.text
-        platform.tokens.add("pjreg-1")
-        Path(environment["PERIJOVE_AGENT_REGISTRATION_TOKEN_FILE"]).write_text("pjreg-1")
-        await until(lambda: agent.connected)
-        assert kubernetes.secrets == KEPT
+        await _registers_anew(agent, kubernetes, platform, environment)
 
 
 async def test_an_agent_that_cannot_tell_which_cluster_it_is_in_waits(

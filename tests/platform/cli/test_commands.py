@@ -11,8 +11,9 @@ from click.testing import CliRunner, Result
 from perijove_platform.cli import main, uploads
 from perijove_platform.cli.failures import Failed, Lost
 from perijove_platform.cli.files import safe_name
-from perijove_platform.cli.session import Session, plain, size_text
+from perijove_platform.cli.session import Session, size_text
 from perijove_platform.discovery import Connection
+from perijove_platform.legible import legible
 
 EXAMPLE = {"messages": [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]}
 
@@ -266,4 +267,4 @@ def test_what_is_shown() -> None:
         "3.0 GiB",
         "1024.0 TiB",
     ]
-    assert plain("a\x1b[31mb\tc\nd\x9b\r") == "a[31mb\tc\nd"
+    assert legible("a\x1b[31mb\tc\nd\x9b\r") == "a[31mb\tc\nd"

@@ -295,8 +295,8 @@ def _admitted(seen: Seen) -> Standing:
         return Standing(state=JobState.RUNNING, reason=_progress(seen, running, waiting))
     if not live and _is_finishing(seen):
         return Standing(state=JobState.RUNNING, reason=_progress(seen, [], []) or "finishing")
-    kept = [pod for pod in waiting if _pod_problem(pod, seen.warnings)]
-    problem = _pod_problem(kept[0], seen.warnings) if kept else None
+    kept = [(pod, text) for pod in waiting if (text := _pod_problem(pod, seen.warnings))]
+    problem = kept[0][1] if kept else None
     if problem is None and not live:
         told = seen.warnings.get(uid_of(seen.job))
         problem = f"its pod cannot be made: {words.short(told)}" if told is not None else None
@@ -309,7 +309,7 @@ def _admitted(seen: Seen) -> Standing:
         reason=reason,
         interruption=seen.eviction,
         blocked=problem is not None,
-        crowded=bool(kept) and all(_is_crowded_out(pod, seen) for pod in kept),
+        crowded=bool(kept) and all(_is_crowded_out(pod, seen) for pod, _ in kept),
     )
 
 
