@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,11 @@ async def test_one_that_has_ended_before_anybody_listens_is_heard(
 
     def add_late(records: processes.ProcessRecords, name: str, pid: int, mark: str) -> None:
         add(records, name, pid, mark)
+        ended = time.monotonic() + 30
         with contextlib.suppress(psutil.NoSuchProcess):
-            psutil.Process(pid).wait(30)
+            # Not by `wait`, which might take the exit code away from the supervisor.
+            while psutil.Process(pid).status() != psutil.STATUS_ZOMBIE and time.monotonic() < ended:
+                time.sleep(0.01)
 
     monkeypatch.setattr(processes.ProcessRecords, "add", add_late)
     source = "import sys; print('last words', file=sys.stderr); sys.exit(3)"

@@ -81,8 +81,19 @@ class Kubelet:
 
     async def run(self, job_id: str) -> Object:
         pod = await self.pod_of(job_id)
+        if get(pod, "spec", "nodeName") is None:  # else the API server removes it at once when it is deleted
+            await self._bind(pod)
         await self.say(pod, "Running", {"running": {"startedAt": "2026-11-21T08:00:00Z"}})
         return pod
+
+    async def _bind(self, pod: Object) -> None:
+        path = PODS.path(namespace_of(pod), name_of(pod), "binding")
+        target = {"apiVersion": "v1", "kind": "Node", "name": "node0"}
+        binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name_of(pod)}, "target": target}
+        headers = (("content-type", "application/json"),)
+        async with self.client.transport.exchange("POST", path, headers, json.dumps(binding).encode()) as exchange:
+            answer = b"".join([chunk async for chunk in exchange.chunks])
+        assert exchange.status == 201, answer
 
     async def finish(self, pod: Object, code: int = 0, message: str = "", reason: str | None = None) -> None:
         ended = {
@@ -94,12 +105,15 @@ class Kubelet:
         }
         await self.say(pod, "Failed" if code else "Succeeded", {"terminated": ended})
 
-    async def remove_terminating(self) -> None:
-        """End the pods that are being deleted, as a kubelet does."""
-        async for page in self.client.list(PODS):
-            for pod in page.items:
-                if get(pod, "metadata", "deletionTimestamp") is not None:
-                    await self.client.delete(PODS, name_of(pod), namespace_of(pod), grace_seconds=0)
+    async def end_deleted(self, pod: Object) -> None:
+        """Wait until the pod is being deleted, and end it then, as a kubelet does."""
+        async with asyncio.timeout(60):
+            while True:
+                found = await self.client.get(PODS, name_of(pod), namespace_of(pod))
+                if get(found, "metadata", "deletionTimestamp") is not None:
+                    break
+                await asyncio.sleep(0.05)
+        await self.client.delete(PODS, name_of(pod), namespace_of(pod), grace_seconds=0, uid=uid_of(pod))
 
 
 async def workload_of(client: KubernetesClient, job: Object) -> Object:

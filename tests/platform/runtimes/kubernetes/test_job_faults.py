@@ -64,7 +64,6 @@ async def test_a_restart_adopts_what_is_wanted_and_ends_the_rest(
     await place.until(wanted.job_id, JobState.RUNNING)
     await place.until(ends.job_id, JobState.SUCCEEDED)
     await eventually(lambda: unwanted.job_id in place.runs.ended)
-    await kubelet.remove_terminating()
     await gone(client, place.namespace, unwanted.job_id)
     await place.until(paused.job_id, JobState.PAUSED)
     assert sorted(place.runs.begun) == sorted(spec.job_id for spec in (wanted, unwanted, paused, ends))

@@ -19,7 +19,7 @@ async def test_pausing_a_job_whose_job_has_gone_keeps_its_checkpoints(
 ) -> None:
     spec = place.spec()
     job_id = await place.submit(spec)
-    await kubelet.run(job_id)
+    pod = await kubelet.run(job_id)
     await place.until(job_id, JobState.RUNNING)
 
     place.wishes[job_id] = "pause"
@@ -32,7 +32,7 @@ async def test_pausing_a_job_whose_job_has_gone_keeps_its_checkpoints(
     place.wishes[job_id] = "run"
     since = len(place.told[job_id])
     await place.submit(spec)
-    await kubelet.remove_terminating()
+    await kubelet.end_deleted(pod)
     await kubelet.run(job_id)
     await place.until(job_id, JobState.RUNNING, since=since)
     assert place.runs.begun == [job_id, job_id]
@@ -57,7 +57,7 @@ async def test_a_job_that_is_deleted_by_hand_is_made_again(
     job = await client.get(JOBS, job_id, place.namespace)
     secret = await client.get(SECRETS, job_id, place.namespace)
     assert get(secret, "metadata", "ownerReferences", 0, "uid") == uid_of(job)
-    await kubelet.remove_terminating()
+    await kubelet.end_deleted(first)
     second = await kubelet.run(job_id)
     assert uid_of(second) != uid_of(first)
     running = await place.until(job_id, JobState.RUNNING, since=since)
@@ -96,7 +96,7 @@ async def test_a_job_that_another_replica_has_ended_is_not_made_again(place: Pla
 
 async def test_another_replica_pauses_and_resumes(place: Place, client: KubernetesClient, kubelet: Kubelet) -> None:
     job_id = await place.submit()
-    await kubelet.run(job_id)
+    pod = await kubelet.run(job_id)
     await place.until(job_id, JobState.RUNNING)
     workload = await workload_of(client, await client.get(JOBS, job_id, place.namespace))
 
@@ -107,7 +107,7 @@ async def test_another_replica_pauses_and_resumes(place: Place, client: Kubernet
     place.wishes[job_id] = "pause"
     await set_active(False)
     await place.until(job_id, JobState.RUNNING, "stopping", since=since)
-    await kubelet.remove_terminating()
+    await kubelet.end_deleted(pod)
     await place.until(job_id, JobState.PAUSED, since=since)
     assert JobState.QUEUED not in [update.state for update in place.told[job_id][since:]]
 

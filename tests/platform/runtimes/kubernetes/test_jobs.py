@@ -78,12 +78,12 @@ async def test_more_than_the_quota(place: Place) -> None:
 
 async def test_a_job_of_higher_priority_stops_one_of_lower(place: Place, kubelet: Kubelet) -> None:
     low = await place.submit(place.spec(cpus=2))
-    await kubelet.run(low)
+    pod = await kubelet.run(low)
     await place.until(low, JobState.RUNNING)
     high = await place.submit(place.spec(cpus=2, priority=5))
 
     await eventually(lambda: "preempted by job" in str(place.told[low][-1].reason))
-    await kubelet.remove_terminating()
+    await kubelet.end_deleted(pod)
     told = await place.until(low, JobState.QUEUED, f"preempted by job {high} of higher priority; goes on from its last")
     assert told.queue_position is not None
     await kubelet.finish(await kubelet.run(high))
@@ -96,12 +96,12 @@ async def test_a_job_of_higher_priority_stops_one_of_lower(place: Place, kubelet
 async def test_pause_and_resume(place: Place, client: KubernetesClient, kubelet: Kubelet) -> None:
     spec = place.spec()
     job_id = await place.submit(spec)
-    await kubelet.run(job_id)
+    pod = await kubelet.run(job_id)
     await place.until(job_id, JobState.RUNNING)
 
     await place.cluster.jobs.suspend(job_id)
     await place.until(job_id, JobState.RUNNING, "stopping")
-    await kubelet.remove_terminating()
+    await kubelet.end_deleted(pod)
     await place.until(job_id, JobState.PAUSED)
     workload = await workload_of(client, await client.get(JOBS, job_id, place.namespace))
     assert workload["spec"]["active"] is False
@@ -128,16 +128,15 @@ async def test_pause_of_a_job_that_waits(place: Place) -> None:
 
 async def test_cancel(place: Place, client: KubernetesClient, kubelet: Kubelet) -> None:
     job_id = await place.submit()
-    await kubelet.run(job_id)
+    pod = await kubelet.run(job_id)
     await place.until(job_id, JobState.RUNNING)
 
     await place.cluster.jobs.cancel(job_id)
-    async with asyncio.timeout(3):  # the test's kubelet takes its time, which may not hold up the state
-        while (await client.get(JOBS, job_id, place.namespace))["metadata"].get("deletionTimestamp") is None:
-            await asyncio.sleep(0.05)
-    assert set(place.runs.ended) == {job_id}
-    await kubelet.remove_terminating()
+    # Its pod takes its time, which may not hold up the state.
     await place.until(job_id, JobState.CANCELLED)
+    assert (await client.get(JOBS, job_id, place.namespace))["metadata"].get("deletionTimestamp") is not None
+    assert set(place.runs.ended) == {job_id}
+    await kubelet.end_deleted(pod)
     await gone(client, place.namespace, job_id)
     with pytest.raises(NotFound):
         await client.get(SECRETS, job_id, place.namespace)

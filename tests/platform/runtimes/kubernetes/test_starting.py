@@ -50,7 +50,6 @@ async def test_it_fails_after_a_while_and_frees_its_quota(
     failed = await place.until(job_id, JobState.FAILED, "given up after 1 s")
     assert failed.code == "not_started"
     assert reason in str(failed.reason)
-    await kubelet.remove_terminating()
     await gone(client, place.namespace, job_id)
     await place.until(second, JobState.ADMITTED)
 
@@ -62,7 +61,6 @@ async def test_a_name_of_no_image_fails_at_once(place: Place, client: Kubernetes
 
     failed = await place.until(job_id, JobState.FAILED, "'trainer:1' is not the name of an image")
     assert failed.code == "invalid_image"
-    await kubelet.remove_terminating()
     await gone(client, place.namespace, job_id)
 
 
