@@ -57,6 +57,7 @@ class ControlledJob:
         losses: how often that has happened.
         made_again: it has happened, and the new Job has not run yet.
         asked: its owner's wish has been looked up since the cluster has done the opposite of `wish`.
+        asking: it is being looked up, until when nothing is done about that.
         standing: as it was last told.
         ended: its final state has been, or is being, told.
         driving: makes the cluster do what is wanted; `nudge` makes it look again.
@@ -77,6 +78,7 @@ class ControlledJob:
     losses: int = 0
     made_again: bool = False
     asked: bool = False
+    asking: bool = False
     standing: Standing | None = None
     ended: bool = False
     driving: asyncio.Task[None] | None = None
@@ -180,8 +182,13 @@ class JobControl:
             if job.spec is not None and not job.made:
                 await self._remove_lost(job)
                 job.files = job.files or await self._objects.begin(job.spec)
-                await self._objects.make(job.spec, job.files)
-                job.made, job.owned, job.files = True, True, None
+                job.made = True  # before the answer is here, it may have been seen and even deleted again
+                try:
+                    await self._objects.make(job.spec, job.files)
+                except BaseException:
+                    job.made = False
+                    raise
+                job.owned, job.files = True, None
             return
         job.made = True
         workload = self._view.workload(job.job_id)

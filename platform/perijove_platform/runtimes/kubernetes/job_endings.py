@@ -10,11 +10,12 @@ from typing import TypeVar
 
 from perijove_platform.runtimes.base import JobState, JobUpdate, Wish
 from perijove_platform.runtimes.job_runs import JobRuns
+from perijove_platform.runtimes.kubernetes.failures import KubernetesError, Unreachable
 from perijove_platform.runtimes.kubernetes.job_control import ControlledJob
 from perijove_platform.runtimes.kubernetes.job_objects import JobObjects
 from perijove_platform.runtimes.kubernetes.log_keeper import LogKeeper
-from perijove_platform.runtimes.kubernetes.objects import Object, get
-from perijove_platform.runtimes.kubernetes.states import Seen, Standing
+from perijove_platform.runtimes.kubernetes.objects import Object, get, true_condition
+from perijove_platform.runtimes.kubernetes.states import Seen, Standing, standing
 from perijove_platform.runtimes.kubernetes.view import JobsView
 
 logger = logging.getLogger(__name__)
@@ -72,7 +73,7 @@ class JobEndings:
         if found.state is not JobState.CANCELLED:
             await self._last_words(job, before)
         if found.state is JobState.FAILED:
-            found = await self._explained(job, found)
+            found = await self._explained(job, await self._by_its_pods(job, found))
         await self._put(found.update(job.job_id))
         self._logs.bell(job.job_id).ring()
         if found.ends or found.state is JobState.CANCELLED:
@@ -91,6 +92,18 @@ class JobEndings:
                 await self._put(JobUpdate(job_id=job.job_id, state=JobState.RUNNING))
         await self._logs.drained(job.job_id, LOG_SECONDS)
         await insist(lambda: self._runs.handed_over(job.job_id), f"The reports of job {job.job_id}")
+
+    async def _by_its_pods(self, job: ControlledJob, found: Standing) -> Standing:
+        """Of a Job that failed while no pod was seen to say why: the watch of pods may be behind that of Jobs."""
+        seen = self._view.seen(job.job_id)
+        if found.code != "job_failed" or seen is None or true_condition(seen.job, "Failed") is None:
+            return found
+        try:
+            pods = await self._objects.pods(seen.job)
+        except (KubernetesError, Unreachable) as error:
+            logger.warning("The pods of job %s, which has failed, cannot be read: %s", job.job_id, error)
+            return found
+        return standing(replace(seen, pods=pods))
 
     async def _explained(self, job: ControlledJob, found: Standing) -> Standing:
         """With the program's reason where there is one, unless the cluster knows better: then that is reported last."""

@@ -19,15 +19,18 @@ from perijove_platform.runtimes.kubernetes.job_manifests import (
     plan_of,
     secret_values,
 )
-from perijove_platform.runtimes.kubernetes.manifests import namespace_name
+from perijove_platform.runtimes.kubernetes.manifests import JOB, namespace_name
 from perijove_platform.runtimes.kubernetes.objects import (
     JOBS,
+    PODS,
     SECRETS,
     WORKLOADS,
     Object,
     get,
+    label_of,
     name_of,
     namespace_of,
+    owner_uid,
     uid_of,
 )
 from perijove_platform.runtimes.kubernetes.queues import ClusterQueues
@@ -86,6 +89,11 @@ class JobObjects:
         except (AlreadyExists, Conflict):
             made = await self._client.get(JOBS, job_name(spec.job_id), namespace)
         await self._client.apply(SECRETS, job_manifests.secret(made, name_of(made), files, labels, namespace))
+
+    async def pods(self, job: Object) -> list[Object]:
+        """Of all its attempts, as they are now."""
+        pages = self._client.list(PODS, namespace_of(job), labels=f"{JOB}={label_of(job, JOB)}")
+        return [pod async for page in pages for pod in page.items if owner_uid(pod, JOBS.kind) == uid_of(job)]
 
     async def own_secret(self, job: Object) -> None:
         """Let a Job's Secret go with it, which whoever made both may not have come to say."""

@@ -207,15 +207,18 @@ class KubernetesJobs:
         if not paused_by_others and not (job.wish == "pause" and _is_active(seen)):
             job.asked = False
             return False
+        if job.asking:
+            return True
         if job.asked or job.driving is not None:
             return False
-        job.asked = True
+        job.asked = job.asking = True
         self._spawn(self._ask(job))
         return True
 
     async def _ask(self, job: ControlledJob) -> None:
         before = job.wish
         wish = await insist(lambda: self._wish_of(job.job_id), f"What is wanted of job {job.job_id}")
+        job.asking = False
         if wish is not None and job.wish == before:
             job.wish = wish
         self._on_job(job.job_id)
@@ -242,6 +245,7 @@ class KubernetesJobs:
         if job.deleting:
             await self._tell(job, Standing(state=JobState.CANCELLED, reason="cancelled"))
         elif job.wish == "cancel":
+            job.made = job.made and job.shown is None
             self._control.drive(job)
         elif job.shown is not None and not job.ended:
             job.lost, job.shown, job.made, job.owned, job.aside = job.shown, None, False, False, False
@@ -346,9 +350,10 @@ class KubernetesJobs:
         await self._updates.put(found.update(job_id))
 
     async def _count_as_cancelled(self, job: ControlledJob) -> None:
-        await asyncio.sleep(_CANCEL_SECONDS)
-        if job.wish == "cancel" and job.deleting:
-            await self._tell(job, Standing(state=JobState.CANCELLED, reason="cancelled"))
+        while job.wish == "cancel" and not job.ended:
+            await asyncio.sleep(_CANCEL_SECONDS)
+            if job.wish == "cancel" and job.deleting:
+                await self._tell(job, Standing(state=JobState.CANCELLED, reason="cancelled"))
 
     async def _pass_reports(self) -> None:
         """What the programs say, among what the cluster says of them."""

@@ -22,6 +22,8 @@ from perijove_platform.runtimes.kubernetes.objects import (
     uid_of,
 )
 
+from .place import UPDATE_SECONDS
+
 
 class Kubelet:
     """Plays the kubelet of a node: says of pods what a test wants. A fake; the real one is in `tests/cluster`."""
@@ -42,7 +44,7 @@ class Kubelet:
     async def pod_of(self, job_id: str) -> Object:
         """The newest pod of a job, once there is one that has not ended."""
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(UPDATE_SECONDS):
                 while True:
                     found = [
                         pod
@@ -107,7 +109,7 @@ class Kubelet:
 
     async def end_deleted(self, pod: Object) -> None:
         """Wait until the pod is being deleted, and end it then, as a kubelet does."""
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(UPDATE_SECONDS):
             while True:
                 found = await self.client.get(PODS, name_of(pod), namespace_of(pod))
                 if get(found, "metadata", "deletionTimestamp") is not None:
@@ -117,7 +119,7 @@ class Kubelet:
 
 
 async def workload_of(client: KubernetesClient, job: Object) -> Object:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(UPDATE_SECONDS):
         while True:
             async for page in client.list(WORKLOADS, namespace_of(job)):
                 for workload in page.items:

@@ -18,12 +18,22 @@ from perijove_platform.runtimes.kubernetes.cluster import ClusterServices, Kuber
 from perijove_platform.runtimes.kubernetes.failures import NotFound
 from perijove_platform.runtimes.kubernetes.job_manifests import PodSettings
 from perijove_platform.runtimes.kubernetes.manifests import namespace_name
-from perijove_platform.runtimes.kubernetes.objects import JOBS, ResourceType
+from perijove_platform.runtimes.kubernetes.objects import (
+    JOBS,
+    SECRETS,
+    Object,
+    ResourceType,
+    get,
+    name_of,
+    namespace_of,
+    uid_of,
+)
 
 from .control_plane import LoopbackTunnels
 
 PODS_OF_TESTS = PodSettings(images={"trainer": "trainer:1"}, runner_image="runner:1", cpus=1.0, memory_bytes=1 << 28)
-UPDATE_SECONDS = 40
+UPDATE_SECONDS = 120
+"""Kubernetes' own controllers wait up to a minute before they look again for an API server that was away."""
 
 
 class Runs:
@@ -63,6 +73,7 @@ class Place:
         self.id = new_id("cluster_")
         self.runs = Runs()
         self.wishes: dict[str, Wish] = {}
+        self.wish_seconds = 0.0
         self.quota: ProjectQuota | None = ProjectQuota(resources={"cpu": "2", "memory": "4Gi"}, cohort=None)
         self.start_seconds = 900.0
         self.reports: list[StatusReport] = []
@@ -73,6 +84,7 @@ class Place:
 
     async def start(self) -> None:
         async def wish_of(job_id: str) -> Wish | None:
+            await asyncio.sleep(self.wish_seconds)
             return self.wishes.get(job_id)
 
         async def quota_of(project_id: str) -> ProjectQuota | None:
@@ -116,8 +128,14 @@ class Place:
 
     async def submit(self, spec: JobSpec | None = None) -> str:
         spec = spec or self.spec()
+        self.wishes[spec.job_id] = "run"
         await self.cluster.jobs.submit(spec)
         return spec.job_id
+
+    async def pause(self, job_id: str) -> None:
+        """The wish is recorded first, since the cluster asks for it where it does not do yet what was wanted."""
+        self.wishes[job_id] = "pause"
+        await self.cluster.jobs.suspend(job_id)
 
     async def until(self, job_id: str, state: JobState, reason: str = "", *, since: int = 0) -> JobUpdate:
         """The first update, after the first `since` ones, with this state and a reason that contains `reason`."""
@@ -147,6 +165,16 @@ async def eventually(found: Callable[[], object]) -> None:
     async with asyncio.timeout(UPDATE_SECONDS):
         while not found():
             await asyncio.sleep(0.05)
+
+
+async def owned_secret(client: KubernetesClient, job: Object) -> Object:
+    """The Secret of a job, once it goes with its Job: which may run before that is so."""
+    async with asyncio.timeout(UPDATE_SECONDS):
+        while True:
+            secret = await client.get(SECRETS, name_of(job), namespace_of(job))
+            if get(secret, "metadata", "ownerReferences", 0, "uid") == uid_of(job):
+                return secret
+            await asyncio.sleep(0.1)
 
 
 async def gone(client: KubernetesClient, namespace: str, name: str, type: ResourceType = JOBS) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 from unittest.mock import patch
 
+import pytest
 from perijove_platform.runtimes.base import JobState
 from perijove_platform.runtimes.kubernetes import job_endings
 from perijove_platform.runtimes.kubernetes.client import KubernetesClient
 from perijove_platform.runtimes.kubernetes.objects import JOBS, SECRETS, WORKLOADS, get, name_of, uid_of
 
 from .kubelet import Kubelet, workload_of
-from .place import UPDATE_SECONDS, Place, eventually, gone
+from .place import Place, eventually, gone, owned_secret
 
 
 async def test_pausing_a_job_whose_job_has_gone_keeps_its_checkpoints(
@@ -55,8 +55,7 @@ async def test_a_job_that_is_deleted_by_hand_is_made_again(
     assert told[0] == "its Job was deleted in the cluster and is made again"
     assert len(set(told)) == 1
     job = await client.get(JOBS, job_id, place.namespace)
-    secret = await client.get(SECRETS, job_id, place.namespace)
-    assert get(secret, "metadata", "ownerReferences", 0, "uid") == uid_of(job)
+    await owned_secret(client, job)
     await kubelet.end_deleted(first)
     second = await kubelet.run(job_id)
     assert uid_of(second) != uid_of(first)
@@ -70,10 +69,14 @@ async def test_a_job_that_is_deleted_by_hand_is_made_again(
 
 async def test_a_job_that_is_deleted_again_and_again_fails(place: Place, client: KubernetesClient) -> None:
     job_id = await place.submit()
-    for _ in range(4):
-        since = len(place.told.get(job_id, []))
+    since = 0
+    for number in range(4):
         await place.until(job_id, JobState.ADMITTED, since=since)
+        since = len(place.told[job_id])
         assert await client.delete(JOBS, job_id, place.namespace)
+        if number < 3:  # what is told after this is of the next Job
+            told = await place.until(job_id, JobState.QUEUED, "is made again", since=since)
+            since = place.told[job_id].index(told, since) + 1
 
     failed = await place.until(job_id, JobState.FAILED, "its Job was deleted in the cluster, for the 4th time")
 
@@ -94,7 +97,11 @@ async def test_a_job_that_another_replica_has_ended_is_not_made_again(place: Pla
     assert JobState.FAILED not in place.states(job_id)
 
 
-async def test_another_replica_pauses_and_resumes(place: Place, client: KubernetesClient, kubelet: Kubelet) -> None:
+@pytest.mark.parametrize("wish_seconds", [0.0, 0.5])
+async def test_another_replica_pauses_and_resumes(
+    place: Place, client: KubernetesClient, kubelet: Kubelet, wish_seconds: float
+) -> None:
+    place.wish_seconds = wish_seconds
     job_id = await place.submit()
     pod = await kubelet.run(job_id)
     await place.until(job_id, JobState.RUNNING)
@@ -188,10 +195,4 @@ async def test_a_secret_that_a_crash_has_left_alone(place: Place, client: Kubern
 
     await place.until(lone.job_id, JobState.CANCELLED)
     await gone(client, place.namespace, lone.job_id, SECRETS)
-    job = await client.get(JOBS, spec.job_id, place.namespace)
-    async with asyncio.timeout(UPDATE_SECONDS):
-        while True:
-            secret = await client.get(SECRETS, spec.job_id, place.namespace)
-            if get(secret, "metadata", "ownerReferences", 0, "uid") == uid_of(job):
-                break
-            await asyncio.sleep(0.1)
+    await owned_secret(client, await client.get(JOBS, spec.job_id, place.namespace))

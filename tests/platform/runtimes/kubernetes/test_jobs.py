@@ -19,19 +19,17 @@ from perijove_platform.runtimes.kubernetes.objects import (
     NETWORK_POLICIES,
     SECRETS,
     Object,
-    get,
-    uid_of,
 )
 
 from .kubelet import Kubelet, workload_of
-from .place import UPDATE_SECONDS, Place, eventually, gone
+from .place import UPDATE_SECONDS, Place, eventually, gone, owned_secret
 
 
 async def test_from_the_queue_to_the_end(place: Place, client: KubernetesClient, kubelet: Kubelet) -> None:
     job_id = await place.submit(place.spec(max_run_seconds=7200))
     await place.until(job_id, JobState.ADMITTED)
     job = await client.get(JOBS, job_id, place.namespace)
-    secret = await client.get(SECRETS, job_id, place.namespace)
+    await owned_secret(client, job)
     policy = await client.get(NETWORK_POLICIES, NETWORK_POLICY, place.namespace)
     workload = await workload_of(client, job)
     pod = await kubelet.run(job_id)
@@ -41,7 +39,6 @@ async def test_from_the_queue_to_the_end(place: Place, client: KubernetesClient,
 
     assert place.states(job_id)[-3:] == [JobState.ADMITTED, JobState.RUNNING, JobState.SUCCEEDED]
     assert job["metadata"]["labels"]["perijove.dev/project"] == place.project
-    assert get(secret, "metadata", "ownerReferences", 0, "uid") == uid_of(job)
     assert policy["spec"]["podSelector"] == {} and policy["spec"]["policyTypes"] == ["Ingress"]
     assert [sorted(peer) for peer in policy["spec"]["ingress"][0]["from"]] == [
         ["podSelector"],
@@ -99,7 +96,7 @@ async def test_pause_and_resume(place: Place, client: KubernetesClient, kubelet:
     pod = await kubelet.run(job_id)
     await place.until(job_id, JobState.RUNNING)
 
-    await place.cluster.jobs.suspend(job_id)
+    await place.pause(job_id)
     await place.until(job_id, JobState.RUNNING, "stopping")
     await kubelet.end_deleted(pod)
     await place.until(job_id, JobState.PAUSED)
@@ -107,7 +104,7 @@ async def test_pause_and_resume(place: Place, client: KubernetesClient, kubelet:
     assert workload["spec"]["active"] is False
 
     since = len(place.told[job_id])
-    await place.cluster.jobs.submit(spec)
+    await place.submit(spec)
     await kubelet.run(job_id)
     await place.until(job_id, JobState.RUNNING, since=since)
     assert JobState.PAUSED not in [update.state for update in place.told[job_id][since:]]
@@ -120,7 +117,7 @@ async def test_pause_of_a_job_that_waits(place: Place) -> None:
     second = await place.submit(place.spec(cpus=2))
     await place.until(second, JobState.QUEUED, "waiting for 2 CPUs")
 
-    await place.cluster.jobs.suspend(second)
+    await place.pause(second)
 
     await place.until(second, JobState.PAUSED)
     assert place.states(first)[-1] is not JobState.PAUSED
@@ -222,17 +219,14 @@ async def test_quotas_become_queues(place: Place, client: KubernetesClient, kube
         place.quota = None
         job_id = await place.submit(place.spec(cpus=1))
         await place.until(job_id, JobState.ADMITTED)  # it borrows what the organization's pool has
-        queue = await client.get(CLUSTER_QUEUES, cluster_queue_name(place.project))
-        assert _nominal(queue) == {"cpu": "0", "memory": "0", "nvidia.com/gpu": "0"}
+        own = cluster_queue_name(place.project)
+        await _has(client, own, {"cpu": "0", "memory": "0", "nvidia.com/gpu": "0"})
         pool = f"perijove-{place.organization}-pool"
         assert _nominal(await client.get(CLUSTER_QUEUES, pool))["nvidia.com/gpu"] == "8"
 
         place.quota = ProjectQuota(resources={"cpu": "4", "nvidia.com/gpu": "2"}, cohort=None)
         place.cluster.quotas_changed()
-        own, wanted = cluster_queue_name(place.project), {"cpu": "4", "memory": "64Gi", "nvidia.com/gpu": "2"}
-        async with asyncio.timeout(UPDATE_SECONDS):
-            while _nominal(await client.get(CLUSTER_QUEUES, own)) != wanted:
-                await asyncio.sleep(0.1)
+        await _has(client, own, {"cpu": "4", "memory": "64Gi", "nvidia.com/gpu": "2"})
         assert _nominal(await client.get(CLUSTER_QUEUES, pool))["nvidia.com/gpu"] == "6"
         await eventually(lambda: any(kind.total == 8 for report in place.reports for kind in report.accelerators))
         report = place.reports[-1]
@@ -248,6 +242,13 @@ async def test_a_job_that_no_image_is_set_for_fails_at_once(place: Place) -> Non
     job_id = await place.submit(spec)
 
     await place.until(job_id, JobState.FAILED, "No image is set for the program 'unheard-of'")
+
+
+async def _has(client: KubernetesClient, queue: str, nominal: dict[str, str]) -> None:
+    """Once a queue has these quotas, of which the pool's are set first."""
+    async with asyncio.timeout(UPDATE_SECONDS):
+        while _nominal(await client.get(CLUSTER_QUEUES, queue)) != nominal:
+            await asyncio.sleep(0.1)
 
 
 def _nominal(queue: Object) -> dict[str, str]:
