@@ -10,11 +10,12 @@ import asyncio
 import contextlib
 import importlib.util
 import os
+import random
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -44,6 +45,8 @@ CRDS = ResourceType(
 )
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kueue")
 START_SECONDS = 90
+_PORTS = range(20000, 30000)
+"""Below those that the kernel gives to outgoing connections, of which thousands come and go until all has begun."""
 TOKEN = "test-administrator"
 KUEUE_CONFIG = """
 apiVersion: config.kueue.x-k8s.io/v1beta2
@@ -99,6 +102,15 @@ class ControlPlane:
 
     def start(self, name: str) -> None:
         self.running[name] = self.processes[name]()
+
+    @contextlib.contextmanager
+    def away(self, name: str) -> Iterator[None]:
+        """Stopped meanwhile, and started again however that ends: all other tests need it."""
+        self.stop(name)
+        try:
+            yield
+        finally:
+            self.start(name)
 
     def stop(self, name: str) -> None:
         """At once, as a crash would: a polite stop waits for watches to end, up to a minute."""
@@ -198,11 +210,16 @@ def testbed_programs() -> ModuleType:
     return module
 
 
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        port: int = found.getsockname()[1]
-        return port
+def _free_ports(count: int) -> list[int]:
+    """Ports that nobody listens at, each another one."""
+    found: list[int] = []
+    for port in random.sample(_PORTS, 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found.append(port)
+        if len(found) == count:
+            return found
+    raise AssertionError(f"No {count} of a hundred ports of {_PORTS} are free.")
 
 
 def prepare(folder: Path, built: Mapping[str, Path]) -> ControlPlane:
@@ -228,7 +245,7 @@ def prepare(folder: Path, built: Mapping[str, Path]) -> ControlPlane:
     ):
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
     (folder / "tokens.csv").write_text(f'{TOKEN},administrator,1,"system:masters"\n')
-    api, etcd, peer = _free_port(), _free_port(), _free_port()
+    api, etcd, peer, health, webhook, controllers = _free_ports(6)
     user, cluster = {"token": TOKEN}, {"server": f"https://127.0.0.1:{api}", "insecure-skip-tls-verify": True}
     kubeconfig = folder / "kubeconfig"
     kubeconfig.write_text(
@@ -243,7 +260,7 @@ def prepare(folder: Path, built: Mapping[str, Path]) -> ControlPlane:
             }
         )
     )
-    config = KUEUE_CONFIG.format(health=_free_port(), webhook=_free_port(), certificates=folder)
+    config = KUEUE_CONFIG.format(health=health, webhook=webhook, certificates=folder)
     (folder / "kueue.yaml").write_text(config)
     arguments = {
         "etcd": ["--data-dir", "etcd", "--unsafe-no-fsync", "--listen-client-urls", f"http://127.0.0.1:{etcd}",
@@ -258,7 +275,7 @@ def prepare(folder: Path, built: Mapping[str, Path]) -> ControlPlane:
                            "--endpoint-reconciler-type=none"],
         "kube-controller-manager": ["--kubeconfig", str(kubeconfig), "--leader-elect=false",
                                     "--service-account-private-key-file=accounts.key",
-                                    "--use-service-account-credentials=false", f"--secure-port={_free_port()}",
+                                    "--use-service-account-credentials=false", f"--secure-port={controllers}",
                                     "--bind-address=127.0.0.1", "--cert-dir=controllers",
                                     "--controllers=job-controller,garbage-collector-controller,serviceaccount-controller,"
                                     "namespace-controller,ttl-after-finished-controller,disruption-controller"],

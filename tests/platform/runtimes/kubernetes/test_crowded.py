@@ -31,12 +31,13 @@ class Cluster:
         self.server = FakeApiServer()
         self.server.put(NODES, {"metadata": {"name": "n"}, "status": {"allocatable": {"cpu": "2", "memory": "4Gi"}}})
         self.told: list[JobUpdate] = []
+        self.wish: Wish = "run"
 
         async def quota_of(project_id: str) -> None:
             return None
 
         async def wish_of(job_id: str) -> Wish:
-            return "run"
+            return self.wish
 
         queues = ClusterQueues(self.server, "org-1", quota_of)
         self.jobs = KubernetesJobs(
@@ -133,6 +134,7 @@ async def test_who_pauses_it_meanwhile_is_heard(cluster: Cluster) -> None:
     cluster.admit(**unschedulable(NO_ROOM))
     await eventually(lambda: get(cluster.workload(), "spec", "active") is False)
 
+    cluster.wish = "pause"
     await cluster.jobs.suspend(ID)
     cluster.give_back()
 

@@ -79,10 +79,9 @@ async def test_the_api_server_is_away_for_a_while(
     pod = await kubelet.run(running)
     await place.until(running, JobState.RUNNING)
 
-    control_plane.stop("kube-apiserver")
-    meanwhile = await place.submit(place.spec(cpus=1))
-    await place.until(meanwhile, JobState.QUEUED, "waiting for the cluster's API server: ")
-    control_plane.start("kube-apiserver")
+    with control_plane.away("kube-apiserver"):
+        meanwhile = await place.submit(place.spec(cpus=1))
+        await place.until(meanwhile, JobState.QUEUED, "waiting for the cluster's API server: ")
 
     await place.until(meanwhile, JobState.ADMITTED)
     await kubelet.finish(pod)
@@ -91,11 +90,9 @@ async def test_the_api_server_is_away_for_a_while(
 
 
 async def test_kueue_is_away_for_a_while(place: Place, control_plane: ControlPlane, client: KubernetesClient) -> None:
-    control_plane.stop("kueue")
-    job_id = await place.submit()
-    await place.until(job_id, JobState.QUEUED, "waiting for Kueue to take the job up")
-
-    control_plane.start("kueue")
+    with control_plane.away("kueue"):
+        job_id = await place.submit()
+        await place.until(job_id, JobState.QUEUED, "waiting for Kueue to take the job up")
 
     await place.until(job_id, JobState.ADMITTED)
     workload = await workload_of(client, await client.get(JOBS, job_id, place.namespace))

@@ -85,7 +85,7 @@ async def shown(*pods: Object, job: Object | None = None) -> AsyncIterator[Shown
     found = Shown(FakeApi(jobs=[job or job_since(0)], pods=list(pods)))
     following = [asyncio.create_task(reflector.run()) for reflector in found.view.reflectors()]
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             await found.view.synced()
             yield found
     finally:
