@@ -26,9 +26,9 @@ def main() -> None:
     hoard = []
     for step in range(first + 1, script["steps"] + 1):
         print(f"log of step {step}", file=sys.stderr, flush=True)
+        (checkpoints / str(step)).touch()  # before anything is told of the step: whoever hears of it may end this
         figures = {"train_loss": 1 / step, "learning_rate": 1e-3, "eta_seconds": 1.0, "epoch": 0.5}
         report("metrics", step=step, total_steps=script["steps"], **figures)
-        (checkpoints / str(step)).touch()
         report("checkpoint", step=step, epoch=0.5, path=f"checkpoints/{step}", metrics={"step": step, **figures})
         if step == script.get("error_at"):
             report("error", code="diverged", message="The loss became nan.", param="hyperparameters")

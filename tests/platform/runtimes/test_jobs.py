@@ -158,6 +158,19 @@ async def test_a_queued_job_is_cancelled_at_once(jobs: LocalJobs, settings: Sett
     await until(updates, is_in("a", JobState.SUCCEEDED))
 
 
+@pytest.mark.parametrize("turns", range(6))
+async def test_a_job_that_is_just_being_started_can_be_cancelled(jobs: LocalJobs, turns: int) -> None:
+    updates = jobs.watch()
+    await jobs.submit(spec("a", wait_at=1))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    await jobs.cancel("a")
+    await jobs.cancel("a")
+    await until(updates, is_in("a", JobState.CANCELLED))
+    await jobs.submit(spec("a"))
+    await until(updates, is_in("a", JobState.SUCCEEDED))
+
+
 async def test_a_suspended_job_goes_on_from_its_checkpoint(jobs: LocalJobs, settings: Settings) -> None:
     updates = jobs.watch()
     await jobs.submit(spec("a", steps=4, wait_at=2))
@@ -239,7 +252,7 @@ async def test_a_log_is_followed_until_the_end(jobs: LocalJobs, settings: Settin
     assert not following.done()
     go(settings, "a")
     await until(updates, is_in("a", JobState.SUCCEEDED))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         text = await following
     assert text == "starting after step 0\nlog of step 1\nlog of step 2\nlog of step 3\n"
     assert await text_of(jobs.logs("a", follow=True, tail_lines=1)) == "log of step 3\n"

@@ -30,6 +30,7 @@ class _Job:
     """A job that is queued or running.
 
     Attributes:
+        begun: whether `task` has taken its first step; a task that is cancelled before never takes any.
         ends_as: set by `cancel` and `suspend`: the state when the run has been stopped.
         told: the queue position that was last pushed.
     """
@@ -37,6 +38,7 @@ class _Job:
     spec: JobSpec
     order: tuple[int, int]
     task: asyncio.Task[None] | None = None
+    begun: bool = False
     ends_as: JobState | None = None
     told: tuple[int, str] | None = None
     state: JobState = JobState.QUEUED
@@ -128,9 +130,11 @@ class LocalJobs:
         job = self._jobs.get(job_id)
         if job is None:
             return
-        job.ends_as = state
+        stopping, job.ends_as = job.ends_as is not None, state
         if job.task is not None:
-            job.task.cancel()  # `_run` sends the update
+            # `_run` sends the update. Cancelled once more, it would not wait for the end of its children.
+            if job.begun and not stopping:
+                job.task.cancel()
             return
         del self._jobs[job_id]
         await self._ended(job, Outcome(state, reason))
@@ -172,8 +176,9 @@ class LocalJobs:
 
         program = BatchRun if job.spec.program == "batch" else TrainerRun
         run = program(job.spec, self._run_settings, self._inputs, self._processes, emit, job.bell.ring)
+        job.begun = True
         try:
-            outcome = await run.run()
+            outcome = await run.run() if job.ends_as is None else Outcome(job.ends_as, str(job.ends_as))
         except asyncio.CancelledError:
             if job.ends_as is None:
                 raise

@@ -118,6 +118,7 @@ class ChildProcess:
         self.pid = process.pid
         self._process = process
         self._log = log
+        self._log_users = 1
         self._loop = asyncio.get_running_loop()
         self._exited = asyncio.Event()
         self._attached = asyncio.Event()
@@ -130,15 +131,19 @@ class ChildProcess:
 
     async def reports(self) -> AsyncGenerator[Mapping[str, Any], None]:
         """What the program reports, until it ends. Must be read, or a program that reports much will wait."""
-        while line := await self._line():
-            try:
-                report = json.loads(line)
-            except ValueError:
-                report = None
-            if isinstance(report, dict):
-                yield report
-            elif line.strip():
-                await asyncio.to_thread(self._log.write, line)
+        self._log_users += 1
+        try:
+            while line := await self._line():
+                try:
+                    report = json.loads(line)
+                except ValueError:
+                    report = None
+                if isinstance(report, dict):
+                    yield report
+                elif line.strip():
+                    await asyncio.to_thread(self._log.write, line)
+        finally:
+            self._leave_log()
 
     async def wait(self) -> Exit:
         """Until the program has ended, its group is gone, its log is complete and its name is free again."""
@@ -209,7 +214,14 @@ class ChildProcess:
         try:
             await forget()
         finally:
+            self._leave_log()
             self._settled.set()
+
+    def _leave_log(self) -> None:
+        """Its last user closes it: what is no report may be read after the program has ended."""
+        self._log_users -= 1
+        if not self._log_users:
+            self._log.close()
 
     async def _line(self) -> bytes:
         try:
@@ -241,14 +253,11 @@ class ChildProcess:
         self._exited.set()
 
     async def _pump_log(self, reader: asyncio.StreamReader) -> None:
-        try:
-            while chunk := await reader.read(_LOG_CHUNK_BYTES):
-                with contextlib.suppress(OSError):  # a full disk must not stop the program by a full pipe
-                    await asyncio.to_thread(self._log.write, chunk)
-                if self.spec.on_log is not None:
-                    self.spec.on_log()
-        finally:
-            self._log.close()
+        while chunk := await reader.read(_LOG_CHUNK_BYTES):
+            with contextlib.suppress(OSError):  # a full disk must not stop the program by a full pipe
+                await asyncio.to_thread(self._log.write, chunk)
+            if self.spec.on_log is not None:
+                self.spec.on_log()
 
     async def _watch_memory(self, limit: int) -> None:
         near = False
@@ -265,7 +274,8 @@ class ChildProcess:
                     await self._exited.wait()
                     break
             # One that is killed while this counts is noticed a moment later: the count before counts then.
-            before, kills = kills, await asyncio.to_thread(oom_kills)
+            if used:
+                before, kills = kills, await asyncio.to_thread(oom_kills)
         self._short_of_memory = near or await asyncio.to_thread(oom_kills) != before
 
 
@@ -293,6 +303,8 @@ class ProcessSupervisor:
     async def spawn(self, spec: ProcessSpec) -> ChildProcess:
         """Starts the program.
 
+        Cancelled, it has ended the program again.
+
         Raises:
             ValueError: the name is malformed or belongs to a running child.
             OSError: it cannot be started.
@@ -308,10 +320,12 @@ class ProcessSupervisor:
         watcher = asyncio.create_task(child.settle(partial(self._forget, spec.name)))
         self._watchers.add(watcher)
         watcher.add_done_callback(self._watchers.discard)
+        attaching = asyncio.create_task(child.attach(partial(self._records.add, spec.name, child.pid, mark)))
         try:
-            await child.attach(partial(self._records.add, spec.name, child.pid, mark))
+            await asyncio.shield(attaching)  # what it has said by then is heard, whatever becomes of the caller
         except BaseException:
             kill_group(child.pid, signal.SIGKILL)
+            await asyncio.shield(child.wait())
             raise
         return child
 
