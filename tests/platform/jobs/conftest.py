@@ -205,6 +205,12 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trainer_run, "archive_program", lambda *_: SCRIPTED)
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever cancels or pauses a job is told of its new state, however slow the machine is."""
+    monkeypatch.setattr("perijove_platform.jobs.lifecycle._WAIT_SECONDS", 60.0)
+
+
 @pytest.fixture
 def files(tmp_path: Path) -> FolderFiles:
     folder = tmp_path / "uploaded"

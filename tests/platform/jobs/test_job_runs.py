@@ -79,7 +79,7 @@ async def run(app: FastAPI, client: httpx.AsyncClient, spec: JobSpec) -> Run:
 async def take(run: Run, count: int, cluster: str = "pods") -> list[JobUpdate]:
     """The next `count` reports, which are not recorded."""
     found = []
-    async with asyncio.timeout(20), aclosing(run.service.watch(cluster)) as updates:  # type: ignore[type-var]
+    async with asyncio.timeout(60), aclosing(run.service.watch(cluster)) as updates:  # type: ignore[type-var]
         async for update in updates:
             found.append(update)
             if len(found) == count:
@@ -196,7 +196,7 @@ async def test_a_watcher_is_woken_and_the_last_words_come_before_the_end(run: Ru
 
     watching = asyncio.create_task(watch())
     await run.send(attempt, 1, MESSAGE, {"type": "error", "code": "c", "message": "m"})
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await run.service.handed_over("ftjob-one")
     assert [update.report and update.report["type"] for update in taken] == ["message", "error"]
     await run.service.handed_over("ftjob-absent")
@@ -220,7 +220,7 @@ async def test_another_replica_hears_of_reports_at_once(run: Run, settings: Sett
     replica = JobRunsService(database, run.objects, public_url="http://platform", jobs_dir=settings.jobs_dir)
     await replica.start()
     attempt = (await run.ask("POST", "attempts")).json()["attempt"]
-    async with asyncio.timeout(20), aclosing(replica.watch("pods")) as updates:  # type: ignore[type-var]
+    async with asyncio.timeout(60), aclosing(replica.watch("pods")) as updates:  # type: ignore[type-var]
         first = asyncio.ensure_future(anext(updates))
         await asyncio.sleep(0)
         await run.send(attempt, 1, MESSAGE)
@@ -252,12 +252,12 @@ async def test_the_newest_checkpoint_is_kept_for_the_next_pod(run: Run) -> None:
     got = await run.http.get(found["url"].removeprefix("http://platform"), headers={"Range": "bytes=290-"})
     assert (got.status_code, got.content) == (206, b"checkpoint")
     prefix = "jobs/p/ftjob-one/checkpoints/"
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(kept := [found.key async for found in run.objects.list(prefix)]) > 2:
             await asyncio.sleep(0.02)
     assert sorted(kept) == [f"{prefix}00020.tar", f"{prefix}00030.tar"]
     await run.service.end("ftjob-one")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while [found async for found in run.objects.list(prefix)]:
             await asyncio.sleep(0.02)
 

@@ -78,8 +78,9 @@ async def test_results_that_have_to_wait_hold_up_no_other_job(
     async with replica(settings) as one:
         slow, fast = await one.create(), await one.create()
         waiting.append(slow)
-        for job_id in (slow, slow, fast):
+        for job_id in (slow, fast):
             one.tell(job_id, JobState.RUNNING)
+        for job_id in (slow, slow, fast):
             one.tell(job_id, JobState.SUCCEEDED)
         await one.reach(fast, JobState.SUCCEEDED)
         why = "the results cannot be taken over yet, trying again: The object store does not answer."
@@ -142,7 +143,7 @@ async def test_of_two_replicas_one_records(settings: Settings, others: Settings)
             await two.asked(("suspend", first))
             resumed = await two.service.resume(CALLER, first)
             assert resumed.state is JobState.QUEUED
-            await one.asked(("submit", first))
+            await one.asked(("submit", first), times=2)
             cancelled = asyncio.create_task(two.service.cancel(CALLER, second))
             await one.asked(("cancel", second))
             for each in (two, one):

@@ -38,10 +38,12 @@ def main() -> int:
     for step in range(first + 1, script["steps"] + 1):
         time.sleep(script.get("step_seconds", 0.0))
         figures = {"train_loss": 1 / step, "learning_rate": 1e-3, "eta_seconds": 1.0}
-        say("metrics", step=step, total_steps=script["steps"], epoch=0.5, **figures)
         stop = STOP.is_set()
-        if step % script.get("checkpoint_steps", 1) == 0 or stop:
+        saves = step % script.get("checkpoint_steps", 1) == 0 or stop
+        if saves:  # before anything is told of the step: whoever hears of it may end this
             checkpoint(checkpoints, step, script.get("checkpoint_bytes", 1000))
+        say("metrics", step=step, total_steps=script["steps"], epoch=0.5, **figures)
+        if saves:
             say("checkpoint", step=step, epoch=0.5, path=f"checkpoints/checkpoint-{step}", metrics={"step": step})
         if stop:
             return 4
