@@ -1,7 +1,9 @@
 """A platform that can be killed, its object store, and pods that are plain processes of this machine."""
 
+import contextlib
 import json
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -23,9 +25,12 @@ KEY, SECRET, BUCKET = "access", "a-secret-of-s3", "jobs"
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """None that connections to elsewhere are given: they might take it while the server there is away."""
+    while True:
+        port = 20_000 + secrets.randbelow(10_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 class OwnS3:
@@ -62,14 +67,14 @@ class OwnS3:
     def stop(self) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=60)
             self._process = None
 
     def kill(self) -> None:
         """In the middle of whatever it does."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=60)
             self._process = None
 
     def settings(self) -> dict[str, str]:
@@ -126,7 +131,8 @@ class Pod:
         """As the end of a node: nothing of it gets to run any more."""
         processes = [psutil.Process(self.process.pid), *psutil.Process(self.process.pid).children(recursive=True)]
         for process in processes:
-            process.kill()
+            with contextlib.suppress(psutil.NoSuchProcess):  # some end by themselves once the first one has
+                process.kill()
         self.process.wait()
         eventually(lambda: not any(map(alive, processes)), what="the end of the killed pod")
 
@@ -226,6 +232,14 @@ class PodPlatform(KillablePlatform):
         building = self.secret(job) / "exit.part"
         building.write_text(str(code))
         building.rename(self.secret(job) / "exit")
+
+    def checkpoint_of(self, job: str) -> int | None:
+        """Of which step a new pod would get the checkpoint."""
+        headers = {"Authorization": f"Bearer {self.token(job)}"}
+        answer = self.client.get(f"/v1/job_runs/{job}/inputs", headers=headers)
+        answer.raise_for_status()
+        found = answer.json()["checkpoint"]
+        return None if found is None else int(found["step"])
 
     def job(self, job: str) -> dict[str, Any]:
         found: dict[str, Any] = self.get(f"/v1/fine_tuning/jobs/{job}")

@@ -39,7 +39,9 @@ def test_a_fine_tune_moves_from_pod_to_pod(training_python: str, real: PodPlatfo
     eventually(lambda: 2 in real.steps(job), seconds=180, what="two steps")
     first.terminate()
     assert first.wait(60) == ExitCode.STOPPED, first.log()
-    reached = max(real.steps(job))
+    reached = real.checkpoint_of(job)
+    assert reached is not None
+    eventually(lambda: reached in real.steps(job), what="the last step")
     config = json.loads((real.secret(job) / "run.json").read_bytes())["config"]
     second = real.pod(job, python=training_python, config={**config, "max_steps": reached + 3})
     code = second.wait(240)
