@@ -1,11 +1,13 @@
 """Jobs on registered clusters, which come and go while the platform runs."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import openai
 import psutil
 import pytest
+from killable_platform import alive
 
 Start = Callable[[], Any]
 
@@ -66,7 +68,9 @@ async def test_a_cluster_with_unfinished_jobs_goes_only_by_force(world: Any) -> 
         assert (failed.error.code, failed.error.message) == ("cluster_gone", "The cluster 'gpu' was deleted.")
         gone = await http.get(f"/v1/fine_tuning/jobs/{job.id}/logs")
         assert (gone.status_code, gone.json()["error"]["code"]) == (409, "cluster_gone")
-    process.wait(timeout=20)
+    async with asyncio.timeout(60):
+        while alive(process):
+            await asyncio.sleep(0.01)
 
 
 async def test_a_cluster_whose_jobs_have_ended_goes(world: Any) -> None:

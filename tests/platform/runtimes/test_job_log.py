@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 from perijove_platform.runtimes.local import job_log
 from perijove_platform.runtimes.local.child_log import ChildLog
@@ -76,15 +75,19 @@ async def test_a_follower_gets_every_byte_once_over_many_rotations(
     for line in written[:20]:
         log.write(line)
     bell, writing, received = Bell(), True, bytearray()
+    begun = asyncio.Event()
+
+    def more() -> bool:
+        begun.set()  # it has found the place to read from
+        return writing
 
     async def follow() -> None:
-        async for chunk in read(path, tail_lines=lines, bell=bell, follow=lambda: writing):
+        async for chunk in read(path, tail_lines=lines, bell=bell, follow=more):
             received.extend(chunk)
 
     following = asyncio.create_task(follow())
     async with asyncio.timeout(60):
-        while not _is_read(path):
-            await asyncio.sleep(0.001)
+        await begun.wait()
         for first in range(20, 2000, 99):
             for line in written[first : first + 99]:
                 log.write(line)
@@ -96,10 +99,6 @@ async def test_a_follower_gets_every_byte_once_over_many_rotations(
         await following
     log.close()
     assert bytes(received) == b"".join(written[begin:])
-
-
-def _is_read(path: Path) -> bool:
-    return any(file.path == str(path) and file.mode == "r" for file in psutil.Process().open_files())
 
 
 async def test_a_reader_that_is_a_rotation_behind_loses_nothing(tmp_path: Path) -> None:

@@ -96,14 +96,15 @@ async def test_adapter_replaces_the_engine_and_the_old_one_finishes(
         async with serving.use(base) as same:  # an engine with more adapters than are asked for will do
             assert same.base_url == new.base_url
     with pytest.raises(httpx.TransportError):
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(60):
             while True:
                 await say(old)
 
 
 async def test_crash_fails_the_users_and_the_next_use_restarts(
-    start: Callable[..., LocalServing], smollm2: Path, tmp_path: Path
+    start: Callable[..., LocalServing], smollm2: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("perijove_platform.runtimes.local.serving._CRASH_NOTICE_SECONDS", 60.0)
     serving = start()
     updates = serving.watch()
     spec = ModelSpec(model_id="m", path=smollm2)
