@@ -1,13 +1,15 @@
 """A platform in a process of its own, with what the tests of sessions ask of it."""
 
 import asyncio
+import itertools
 import os
+import random
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -42,7 +44,7 @@ class RunningPlatform:
             base_url=self.base_url,
             headers={"Authorization": f"Bearer {self.key}"},
             verify=str(self.certificate) if self.certificate else True,
-            timeout=30,
+            timeout=60,
         )
 
     def async_client(self, token: str) -> httpx.AsyncClient:
@@ -50,7 +52,7 @@ class RunningPlatform:
             base_url=self.base_url,
             headers={"Authorization": f"Bearer {token}"},
             verify=str(self.certificate) if self.certificate else True,
-            timeout=30,
+            timeout=60,
         )
 
     def call(self, method: str, path: str, **request: Any) -> Any:
@@ -114,13 +116,20 @@ def running_platform(
         process.wait(timeout=60)
 
 
+# Below those that systems give to outgoing connections, of which any could take the port before its server does.
+_ports = itertools.cycle(random.sample(range(20_000, 32_000), 12_000))
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """One that is free, and no other call's."""
+    for port in _ports:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port")
 
 
-async def eventually(condition: Callable[[], T | None], *, seconds: float = 15.0, what: str = "it") -> T:
+async def eventually(condition: Callable[[], T | None], *, seconds: float = 60.0, what: str = "it") -> T:
     """What `condition`, which blocks, returns once that is true."""
     deadline = time.monotonic() + seconds
     while True:

@@ -96,6 +96,8 @@ class StandInAgent:
                 await link.serve(channel, welcome.received)
             except DialFailed as error:
                 self.refusals.append(error.status)
+            except TimeoutError:
+                await channel.close()
             except ChannelClosed as error:
                 if not self.connected.is_set():
                     self.refusals.append(error.code)

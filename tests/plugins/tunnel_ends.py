@@ -115,7 +115,7 @@ class _QuietServer(uvicorn.Server):
 
 def without_proxies(monkeypatch: pytest.MonkeyPatch) -> None:
     """This machine's own proxies are not what the tests dial through."""
-    for name in ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy", "socks_proxy"):
+    for name in ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy", "socks_proxy", "no_proxy"):
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
 
@@ -224,7 +224,7 @@ class PlatformEnd:
             await channel.close()
 
 
-async def until(condition: Callable[[], object], seconds: float = 20.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait for a condition, as long as a busy machine may need."""
     async with asyncio.timeout(seconds):
         while not condition():

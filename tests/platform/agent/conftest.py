@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from perijove_platform.agent import service
 from perijove_platform.agent.service import Agent
 from perijove_platform.agent.settings import AgentSettings
 from perijove_platform.tunnel.keeper import Pace
@@ -17,6 +18,12 @@ PACE = Pace(first=0.02, failing=0.2, refused=0.2, missing=0.1, settled=5.0)
 
 
 _proxies = pytest.fixture(autouse=True)(without_proxies)
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An agent goes without Kubernetes' version when that takes long; tests want it."""
+    monkeypatch.setattr(service, "VERSION_SECONDS", 60.0)
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,8 @@ import httpx
 import psutil
 import pytest
 from perijove_platform.tunnel import Stream
+from perijove_platform.tunnel.descriptors import raise_descriptor_limit
+from sessions_platform import free_port
 from standin_kube_apiserver import KubeApiServer
 from tunnel_ends import PlatformEnd, copy, until
 
@@ -35,13 +37,11 @@ async def agent_process(environment: dict[str, str], log: Path) -> AsyncIterator
 
 
 @pytest.fixture
-def settings(
-    environment: dict[str, str], platform: PlatformEnd, kubernetes: KubeApiServer, unused_tcp_port: int
-) -> dict[str, str]:
+def settings(environment: dict[str, str], platform: PlatformEnd, kubernetes: KubeApiServer) -> dict[str, str]:
     return {
         **environment,
         "PERIJOVE_AGENT_PLATFORM_URL": f"https://localhost:{platform.port}",
-        "PERIJOVE_AGENT_HEALTH_PORT": str(unused_tcp_port),
+        "PERIJOVE_AGENT_HEALTH_PORT": str(free_port()),
         "KUBERNETES_SERVICE_PORT": str(kubernetes.port),
     }
 
@@ -51,14 +51,14 @@ async def test_probes_follow_the_link_and_a_stop_is_graceful(
 ) -> None:
     health = f"http://127.0.0.1:{settings['PERIJOVE_AGENT_HEALTH_PORT']}"
     platform.credentials = set()
-    async with agent_process(settings, tmp_path / "log") as process, httpx.AsyncClient() as client:
+    async with agent_process(settings, tmp_path / "log") as process, httpx.AsyncClient(timeout=60) as client:
 
         async def status(path: str) -> int:
             with contextlib.suppress(httpx.TransportError):
                 return (await client.get(health + path)).status_code
             return 0
 
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while await status("/healthz") != 200:
                 await asyncio.sleep(0.05)
             assert await status("/readyz") == 503
@@ -68,7 +68,7 @@ async def test_probes_follow_the_link_and_a_stop_is_graceful(
         assert await status("/metrics") == 404
         assert (await client.post(f"{health}/healthz")).status_code == 405
         process.send_signal(signal.SIGTERM)
-        assert await asyncio.wait_for(process.wait(), 10) == 0
+        assert await asyncio.wait_for(process.wait(), 30) == 0  # that of pods
         await until(lambda: platform.links.choose("cluster") is None)
     assert "Traceback" not in (tmp_path / "log").read_text()
 
@@ -115,7 +115,7 @@ async def test_settings_that_are_wrong_are_one_line(
 ) -> None:
     environment = {**environment, "PERIJOVE_AGENT_PLATFORM_URL": "https://localhost", **changes}
     async with agent_process(environment, tmp_path / "log") as process:
-        assert await asyncio.wait_for(process.wait(), 30) == 2
+        assert await asyncio.wait_for(process.wait(), 60) == 2
     lines = (tmp_path / "log").read_text().splitlines()
     assert len(lines) == 1 and says in lines[0]
 
@@ -155,6 +155,7 @@ async def test_2000_streams_at_once_stay_whole_and_small(
     kind: str,
     megabytes: int,
 ) -> None:
+    raise_descriptor_limit()
     async with echoing_pod(kubernetes) as pod, agent_process(settings, tmp_path / "log") as process:
         target = pod if kind == "pods" else echoing_shell()
         await until(lambda: platform.links.choose("cluster"))

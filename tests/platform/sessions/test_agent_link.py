@@ -9,8 +9,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
+from perijove_platform.sessions import links, tunnels
 from perijove_platform.sessions.links import MAX_LINKS
-from perijove_platform.tunnel import CloseCode
+from perijove_platform.tunnel import CloseCode, Limits
+from perijove_platform.tunnel.handshake import LINK_GRACE_SECONDS
 from sessions_platform import Certificate, Registered, RunningPlatform, eventually
 from standin_agent import StandInAgent
 from standin_api_server import StandInApiServer
@@ -26,10 +28,18 @@ def agent_of(
     api: StandInApiServer,
     instance: str | None = None,
     uid: str | None = None,
+    limits: Limits | None = None,
 ) -> StandInAgent:
     assert platform.certificate is not None
-    trusts = platform.certificate
-    return StandInAgent(platform.base_url, cluster.credential, api.port, trusts=trusts, instance=instance, uid=uid)
+    return StandInAgent(
+        platform.base_url,
+        cluster.credential,
+        api.port,
+        trusts=platform.certificate,
+        instance=instance,
+        uid=uid,
+        limits=limits,
+    )
 
 
 async def test_a_cluster_is_connected_while_its_agent_is(
@@ -39,38 +49,46 @@ async def test_a_cluster_is_connected_while_its_agent_is(
         await eventually(lambda: state(tls_platform, registered) == "connected", what="connected")
         # A moment without a channel is nothing: the agent dials again at once.
         await agent.cut()
-        await eventually(lambda: len(agent.welcomes) == 2, what="the second dial")
+        await eventually(lambda: len(agent.welcomes) >= 2, what="the second dial")
         assert agent.welcomes[1].resumed
-        assert state(tls_platform, registered) == "connected"
+        # `test_tunnels` shows that nobody is told of it; here a slow machine may take longer to dial than that lasts.
+        await eventually(lambda: state(tls_platform, registered) == "connected", what="connected again")
         began = time.monotonic()
     await eventually(lambda: state(tls_platform, registered) == "lost", what="lost")
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < LINK_GRACE_SECONDS
 
 
 async def test_an_agent_that_falls_silent_is_lost_within_ten_seconds(
     tls_platform: RunningPlatform, registered: Registered, api_server: StandInApiServer
 ) -> None:
-    agent = agent_of(tls_platform, registered, api_server)
+    assert links.LIMITS.silence_seconds + links.LIMITS.ping_seconds / 4 + tunnels.LOST_SECONDS < 9
+    # As when the network swallows everything: the connection stands, and nothing comes or goes.
+    mute = Limits(ping_seconds=3600, silence_seconds=3600)
+    agent = agent_of(tls_platform, registered, api_server, limits=mute)
     async with agent:
         await agent.connected.wait()
         await eventually(lambda: state(tls_platform, registered) == "connected", what="connected")
         assert agent._channel is not None
-        # As when the network swallows everything: the connection stands, and nothing comes.
         agent._channel._connection.transport.pause_reading()
         began = time.monotonic()
-        await eventually(lambda: state(tls_platform, registered) == "lost", seconds=20, what="lost")
-        assert time.monotonic() - began < 10
+        await eventually(lambda: state(tls_platform, registered) == "lost", what="lost")
+        # More than the ten only where this machine gave the processes no time; and not by the end of the grace period.
+        assert time.monotonic() - began < LINK_GRACE_SECONDS
 
 
 async def test_a_link_that_is_cut_again_and_again_loses_nothing(kube: httpx.AsyncClient, agent: StandInAgent) -> None:
     pieces = [os.urandom(512 * 1024) for _ in range(24)]
+    cuts = 0
 
     async def body() -> AsyncIterator[bytes]:
+        nonlocal cuts
         for number, piece in enumerate(pieces):
             yield piece
             if number % 4 == 3:
-                await agent.connected.wait()
+                # The agent may not have seen yet that it was cut before.
+                await eventually(lambda cuts=cuts: len(agent.welcomes) > cuts, what="the next dial")
                 await agent.cut()
+                cuts += 1
 
     answer = await kube.post("/echo", content=body())
     assert answer.json()["sha256"] == hashlib.sha256(b"".join(pieces)).hexdigest()
@@ -110,7 +128,7 @@ async def test_an_agent_too_many_is_refused_and_ends_no_other(
         assert all(agent.connected.is_set() and len(agent.welcomes) == 1 for agent in agents[:-1])
         # Of one that has gone nothing is kept for its return.
         await agents[0].__aexit__()
-        await asyncio.wait_for(late.connected.wait(), 20)
+        await asyncio.wait_for(late.connected.wait(), 60)
 
 
 async def test_a_credential_that_has_ended_closes_the_link_and_opens_none(
@@ -138,15 +156,23 @@ async def test_two_agents_of_one_cluster_both_serve(
     api_server: StandInApiServer,
     agent: StandInAgent,
 ) -> None:
-    async with agent_of(tls_platform, registered, api_server) as second:
-        await second.connected.wait()
-        # One that is busy is not asked first.
-        async with kube.stream("GET", "/api/v1/namespaces/default/pods/web/log"):
+    def agents(count: int) -> bool:
+        return bool(tls_platform.call("GET", f"/v1/clusters/{registered.id}")["agents"] == count)
+
+    async with contextlib.AsyncExitStack() as followed:
+        # More than the platform's own streams, which come and go over either agent.
+        for _ in range(20):
+            await followed.enter_async_context(kube.stream("GET", "/api/v1/namespaces/default/pods/web/log"))
+        async with agent_of(tls_platform, registered, api_server) as second:
+            await second.connected.wait()
+            # One that is busy is not asked first.
             await kube.get("/version")
-        assert len(agent.targets) == len(second.targets) == 1
+            assert (len(agent.targets), len(second.targets)) == (20, 1)
+            await eventually(lambda: agents(2), what="both")
+        await eventually(lambda: agents(1), what="one")
     # And one alone does.
     await asyncio.gather(*(kube.get("/version") for _ in range(8)))
-    assert len(agent.targets) == 9
+    assert len(agent.targets) == 28
 
 
 async def test_an_agent_in_a_copy_of_the_cluster_is_not_let_in(
@@ -165,8 +191,8 @@ async def test_an_agent_in_a_copy_of_the_cluster_is_not_let_in(
             assert "in another Kubernetes cluster" in found["problems"][0]
             assert second.welcomes == [] and len(first.welcomes) == 1
         async with twin, older:
-            await asyncio.wait_for(twin.connected.wait(), 20)
-            await asyncio.wait_for(older.connected.wait(), 20)
+            await asyncio.wait_for(twin.connected.wait(), 60)
+            await asyncio.wait_for(older.connected.wait(), 60)
 
 
 async def test_strangers_are_no_replicas(tls_platform: RunningPlatform) -> None:

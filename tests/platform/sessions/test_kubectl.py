@@ -39,13 +39,13 @@ class Shell:
 
     async def run(self, *command: str) -> str:
         process = await self.start(*command)
-        out, err = await asyncio.wait_for(process.communicate(), 60)
+        out, err = await asyncio.wait_for(process.communicate(), 120)
         assert process.returncode == 0, err.decode()
         return out.decode()
 
     async def fails(self, *command: str) -> str:
         process = await self.start(*command)
-        _, err = await asyncio.wait_for(process.communicate(), 60)
+        _, err = await asyncio.wait_for(process.communicate(), 120)
         assert process.returncode != 0
         return err.decode()
 
@@ -67,9 +67,9 @@ async def test_kubectl_gets_follows_and_executes(
     assert logs.stdout is not None
     for number in range(3):
         api_server.lines.put_nowait(b"step %d\n" % number)
-        assert await asyncio.wait_for(logs.stdout.readline(), 30) == b"step %d\n" % number
+        assert await asyncio.wait_for(logs.stdout.readline(), 120) == b"step %d\n" % number
     api_server.lines.put_nowait(None)
-    assert await asyncio.wait_for(logs.wait(), 30) == 0
+    assert await asyncio.wait_for(logs.wait(), 120) == 0
     assert await shell.run("kubectl", "exec", "web", "-n", "default", "--", "true") == "said in the container\n"
     assert all(target["as"]["user"] == "perijove:user-local" for target in agent.targets)
 

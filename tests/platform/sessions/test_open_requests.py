@@ -87,7 +87,7 @@ async def test_the_requests_of_a_key_end_with_it(monkeypatch: pytest.MonkeyPatch
     try:
         keys.failures = 3
         keys.ended.add("key_passing")
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while any(stream.failure is None for stream in passing):
                 await asyncio.sleep(0.01)
         assert all(stream.failure is not None and stream.failure.code == KEY_ENDED for stream in passing)

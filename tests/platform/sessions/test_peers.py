@@ -44,7 +44,7 @@ def wires() -> tuple[TextChannel, TextChannel]:
 
 async def refusal(link: Link, target: Mapping[str, Any]) -> Refused:
     with pytest.raises(Refused) as caught:
-        await asyncio.wait_for(link.open(target), 10)
+        await asyncio.wait_for(link.open(target), 60)
     return caught.value
 
 

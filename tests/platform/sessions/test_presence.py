@@ -58,7 +58,7 @@ class Connections:
         self.told.put_nowait((cluster_id, connected, agents, tuple(versions)))
 
     async def next(self) -> Told:
-        return await asyncio.wait_for(self.told.get(), 10)
+        return await asyncio.wait_for(self.told.get(), 60)
 
 
 @pytest.fixture

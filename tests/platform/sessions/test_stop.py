@@ -1,7 +1,6 @@
 """An orderly stop of the platform while clusters are in use."""
 
 import asyncio
-import time
 from pathlib import Path
 
 import httpx
@@ -25,14 +24,13 @@ async def test_a_stop_ends_what_is_followed_and_loses_no_record(
             prefix = f"/v1/sessions/{cluster.id}"
             async with client.stream("GET", f"{prefix}/api/v1/namespaces/default/pods/web/log") as answer:
                 await asyncio.gather(*(client.get(f"{prefix}/version") for _ in range(20)))
-                began = time.monotonic()
                 stopping = asyncio.create_task(asyncio.to_thread(platform.stop))
                 with pytest.raises(httpx.RemoteProtocolError):
-                    await asyncio.wait_for(answer.aread(), 30)
+                    await asyncio.wait_for(answer.aread(), 60)
                 await stopping
-                assert time.monotonic() - began < 8  # it would be cut off after ten
         assert platform.process.returncode == 0
         log = (tmp_path / "data" / "serve.log").read_text()
+        assert "graceful shutdown exceeded" not in log  # what goes on after ten seconds is cut off
         assert "Traceback" not in log and token not in log and cluster.credential not in log
     with running_platform(tmp_path / "data") as again:
         records = again.call("GET", "/v1/audit_records", params={"limit": 100})["data"]

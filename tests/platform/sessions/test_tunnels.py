@@ -70,7 +70,7 @@ pytestmark = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 
 
 async def told(watching: AsyncIterator[tuple[str, bool]]) -> tuple[str, bool]:
-    return await asyncio.wait_for(anext(watching), 10)
+    return await asyncio.wait_for(anext(watching), 60)
 
 
 async def test_a_watcher_is_told_what_stands_and_then_each_change(replica: Replica) -> None:
@@ -147,7 +147,7 @@ async def test_a_link_that_stays_away_is_given_up(replica: Replica) -> None:
     stream = held.link.begin({"kind": "pod"})
     await wire.close()
     with pytest.raises(ConnectionError, match="lost"):
-        await asyncio.wait_for(stream.read(), 10)
+        await asyncio.wait_for(stream.read(), 60)
     assert not replica.links.waits("one")
     again, _ = await replica.connect("one", link=held.id)
     assert again is not held

@@ -6,11 +6,14 @@ import hashlib
 import os
 import random
 from collections.abc import AsyncIterator, Mapping
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from perijove_platform.tunnel import ChannelClosed, Limits, Link, ProtocolError, Refused, Stream, StreamReset
+from perijove_platform.tunnel import link as link_module
 from perijove_platform.tunnel.frames import FrameType, decode, encode
+from tunnel_ends import until
 
 MIB = 1024 * 1024
 
@@ -102,8 +105,7 @@ async def test_streams_carry_bytes_both_ways_and_leave_nothing() -> None:
         blobs = [os.urandom(size) for size in (0, 1, 65536, 3 * MIB + 7) for _ in range(8)]
         assert await asyncio.gather(*(exchange(platform, blob) for blob in blobs)) == blobs
         assert (platform.streams, agent.streams) == (0, 0)
-        await asyncio.sleep(0.2)
-        assert (platform.held_bytes, agent.held_bytes) == (0, 0)
+        await until(lambda: (platform.held_bytes, agent.held_bytes) == (0, 0))
 
 
 async def test_what_cannot_be_dialled_is_refused_with_a_reason() -> None:
@@ -176,11 +178,16 @@ async def test_nothing_is_lost_or_doubled_when_the_channel_is_cut_a_hundred_time
     assert cuts >= 100
 
 
-async def test_a_silent_channel_counts_as_cut() -> None:
+async def test_a_silent_channel_counts_as_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(link_module, "time", SimpleNamespace(monotonic=lambda: now))
     link = Link(initiator=True, limits=Limits(ping_seconds=0.05, silence_seconds=0.2))
     mine, theirs = pipes()
     serving = asyncio.create_task(link.serve(mine, 0))
+    await asyncio.sleep(0)
+    now = 0.1
     assert next(decode(await theirs.receive())).kind is FrameType.PING
+    now = 0.3
     with pytest.raises(ChannelClosed, match="Nothing was heard"):
         await serving
 

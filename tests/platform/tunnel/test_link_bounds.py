@@ -145,7 +145,7 @@ async def test_a_target_that_is_given_up_while_it_is_dialled_is_dialled_no_furth
         channel.given.put_nowait(encode(FrameType.OPEN, 2, 1, b"{}"))
         await settle()
         channel.given.put_nowait(encode(FrameType.RESET, 2, 2, encode_json({"code": "cancelled", "message": ""})))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await cancelled.wait()
         assert link.streams == 0
 
@@ -185,7 +185,7 @@ async def test_a_writer_that_is_cancelled_leaves_its_credit_and_its_turn_to_othe
             task.cancel()
         await asyncio.gather(*waiting, return_exceptions=True)
         channel.blocked.set()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await behind
             await stream.write(bytes(24 * KIB))  # all that its first window still allows
         await settle()
@@ -204,7 +204,7 @@ async def test_a_stream_that_fails_when_its_turn_has_come_gives_the_turn_on() ->
         # The acknowledgement gives the first its turn, and the reset that comes with it takes the stream away.
         reset = encode(FrameType.RESET, first.id, 1, encode_json({"code": "gone", "message": ""}))
         channel.given.put_nowait(encode(FrameType.ACK, 0, last) + reset)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(30):
             await waiting
         with pytest.raises(StreamReset):
             await failing
