@@ -124,13 +124,15 @@ class ClusterHealth:
                 await publish_updated(session, self._events, row)
 
     async def _renew(self) -> None:
-        started = time.monotonic()
+        started = looked = time.monotonic()
         while True:
-            # Alone, what another run left as connected is looked for once, when its lease must have ended.
-            if time.monotonic() - started > LOST_SECONDS + CONTACT_SECONDS:
+            # Alone, what another run left as connected is looked for until its lease (in whole seconds) must have ended.
+            if looked - started > LOST_SECONDS + 1:
                 await self._any_connected.wait()
             try:
+                began = time.monotonic()
                 await self._renew_once()
+                looked = began
             except Exception:
                 logger.exception("The clusters' last contact cannot be written")
             await asyncio.sleep(CONTACT_SECONDS)
@@ -144,7 +146,8 @@ class ClusterHealth:
             silent = await store.silent_clusters(session, LOST_SECONDS)
             left = await store.clusters_left_by_strangers(session, STRANGER_SECONDS)
         for cluster_id in missed:
-            await self.connection_changed(cluster_id, True)
+            if cluster_id in self._connected:  # else it has been lost meanwhile
+                await self.connection_changed(cluster_id, True)
         for cluster_id in silent:
             if cluster_id not in self._connected:
                 await self.connection_changed(cluster_id, False)

@@ -14,7 +14,7 @@ from perijove_platform.clusters import health, public
 from perijove_platform.clusters.service import ClustersService
 from perijove_platform.clusters.status import AcceleratorStatus, NodeCondition, NodeStatus, QueueStatus, StatusReport
 from perijove_platform.clusters.store import ClusterRow
-from perijove_platform.database import Database
+from perijove_platform.database import Database, now
 from perijove_platform.settings import Settings
 
 NODES = (
@@ -39,7 +39,7 @@ REPORT = StatusReport(
 
 
 async def until(look: Callable[[], Awaitable[Any]], wanted: Callable[[Any], bool]) -> Any:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not wanted(found := await look()):
             await asyncio.sleep(0.02)
     return found
@@ -67,7 +67,7 @@ async def test_states_follow_the_connection(
     told = [event.data["state"] for event in await events() if event.type == "cluster.updated"]
     assert told == ["registering", "connected", "lost", "connected"]
     found = (await client.get("/v1/clusters/gpu")).json()
-    assert found["last_contact_at"] == pytest.approx(time.time(), abs=10)
+    assert found["last_contact_at"] == pytest.approx(time.time(), abs=60)
     assert found["state_reason"] is None
     await client.delete("/v1/clusters/gpu/credential")
     for connected in (True, False):
@@ -114,6 +114,13 @@ async def test_nobody_knows_the_cluster(service: ClustersService) -> None:
     await service.record_status("cluster_none", REPORT)
 
 
+@pytest.fixture
+def unrenewed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time of the last contact stays what it is."""
+    monkeypatch.setattr(health, "CONTACT_SECONDS", 3600.0)
+
+
+@pytest.mark.usefixtures("unrenewed")
 async def test_a_status_report(
     client: httpx.AsyncClient, joined: tuple[str, str], service: ClustersService, events: Any
 ) -> None:
@@ -209,10 +216,12 @@ async def test_an_unchanged_report_is_not_told_again(
     assert await until(told, lambda count: count > 1) == 2
 
 
+@pytest.mark.parametrize("ago", [0, 60])
 async def test_a_cluster_that_another_run_left_as_connected_is_lost(
-    settings: Settings, monkeypatch: pytest.MonkeyPatch, create: Any, register: Any
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, create: Any, register: Any, ago: int
 ) -> None:
     monkeypatch.setattr(health, "CONTACT_SECONDS", 0.05)
+    monkeypatch.setattr(health, "LOST_SECONDS", 1)
     first = create_app(settings)
     async with first.router.lifespan_context(first):
         key = settings.api_key_file.read_text().strip()
@@ -223,8 +232,8 @@ async def test_a_cluster_that_another_run_left_as_connected_is_lost(
             cluster_id = (await register(client, token)).json()["cluster_id"]
         await first.state.clusters.connection_changed(cluster_id, True)
     database = Database(settings.sql_url)
-    async with database.write() as session:  # as if it had been a minute ago
-        await session.execute(sa.update(ClusterRow).values(last_contact_at=ClusterRow.last_contact_at - 60))
+    async with database.write() as session:
+        await session.execute(sa.update(ClusterRow).values(last_contact_at=now() - ago))
     await database.close()
     again = create_app(settings)
     async with again.router.lifespan_context(again):
@@ -251,7 +260,7 @@ async def test_contact_is_renewed_while_connected(
             return found
 
     found = await until(row, lambda row: row.state == "connected")
-    assert found.last_contact_at == pytest.approx(time.time(), abs=10)
+    assert found.last_contact_at == pytest.approx(time.time(), abs=60)
 
 
 async def test_a_stranger_that_has_gone_is_no_problem_any_more(
