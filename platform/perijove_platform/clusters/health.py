@@ -126,7 +126,7 @@ class ClusterHealth:
     async def _renew(self) -> None:
         started = looked = time.monotonic()
         while True:
-            # Alone, what another run left as connected is looked for until its lease (in whole seconds) must have ended.
+            # Alone, what another run left as connected is looked for until its lease (whole seconds) must have ended.
             if looked - started > LOST_SECONDS + 1:
                 await self._any_connected.wait()
             try:

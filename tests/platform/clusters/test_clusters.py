@@ -36,7 +36,7 @@ async def test_a_cluster_from_its_creation_to_its_end(client: httpx.AsyncClient,
     made = await create(client, "gpu-1", description="Rack 7")
     token = made["registration_token"]
     assert token["token"].startswith("pjreg-")
-    assert token["expires_at"] == pytest.approx(made["created_at"] + 86_400, abs=5)
+    assert token["expires_at"] == pytest.approx(made["created_at"] + 86_400, abs=60)
     assert (made["state"], made["kind"], made["created_by"]) == ("registering", "kubernetes", "user-local")
     assert "waiting for its agent" in made["state_reason"]
 

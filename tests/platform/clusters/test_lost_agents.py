@@ -11,9 +11,13 @@ from typing import Any
 import httpx
 import pytest
 from killable_platform import KillablePlatform, eventually
+from perijove_platform.sessions import links, tunnels
+from perijove_platform.tunnel.handshake import LINK_GRACE_SECONDS
 
 AGENT = Path(__file__).parent / "dialling_agent.py"
-NOTICED_SECONDS = 10.0
+NOTICED_SECONDS = 25.0
+"""More than the ten that it takes at most, where this machine gives the processes no time; less than the grace period,
+by whose end an agent would be given up."""
 StartAgent = Callable[[], subprocess.Popen[bytes]]
 
 
@@ -35,7 +39,7 @@ def agent(served: Platform) -> Iterator[StartAgent]:
     """Starts agents of a cluster `gpu`, each with its one credential."""
     token = served.post("/v1/clusters", {"name": "gpu"})["registration_token"]["token"]
     url = str(served.client.base_url).rstrip("/")
-    answer = httpx.post(f"{url}/v1/agent/registration", headers={"Authorization": f"Bearer {token}"})
+    answer = httpx.post(f"{url}/v1/agent/registration", headers={"Authorization": f"Bearer {token}"}, timeout=60)
     credential = answer.raise_for_status().json()["credential"]
     started: list[subprocess.Popen[bytes]] = []
 
@@ -65,6 +69,8 @@ def comes_to(platform: Platform, state: str, *, within: float = 60.0) -> Any:
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
 def test_an_agent_that_ends_or_hangs_is_noticed(served: Platform, agent: StartAgent, end: signal.Signals) -> None:
+    assert links.LIMITS.silence_seconds + links.LIMITS.ping_seconds / 4 + tunnels.LOST_SECONDS < 9
+    assert NOTICED_SECONDS < LINK_GRACE_SECONDS
     process = agent()
     connected = comes_to(served, "connected")
     assert connected["last_contact_at"] == pytest.approx(time.time(), abs=30)
