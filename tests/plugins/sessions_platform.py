@@ -1,7 +1,6 @@
 """A platform in a process of its own, with what the tests of sessions ask of it."""
 
 import asyncio
-import itertools
 import os
 import random
 import socket
@@ -117,7 +116,7 @@ def running_platform(
 
 
 # Below those that systems give to outgoing connections, of which any could take the port before its server does.
-_ports = itertools.cycle(random.sample(range(20_000, 32_000), 12_000))
+_ports = iter(random.sample(range(20_000, 30_000), 10_000))
 
 
 def free_port() -> int:

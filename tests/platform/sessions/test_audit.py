@@ -20,6 +20,12 @@ def caller(project: str = "proj-a") -> Caller:
     return Caller("user-a", "Ada", "org-a", project, frozenset(), "key_a")
 
 
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stop waits for the slowest database."""
+    monkeypatch.setattr(audit, "STOP_SECONDS", 60.0)
+
+
 @pytest.fixture
 async def database(settings: Settings) -> AsyncIterator[Database]:
     database = Database(settings.sql_url)
@@ -102,7 +108,7 @@ async def test_records_wait_for_a_database_that_is_away(database: Database, monk
     log = AuditLog(database, events)
     await log.start()
     await write(log, 5)
-    await asyncio.wait_for(log.stop(), 30)
+    await asyncio.wait_for(log.stop(), 60)
     assert failures == 0
     assert len((await log.list(caller(), AuditListParams())).data) == 5
 

@@ -36,7 +36,7 @@ class Replica:
     """The parts of one, without sockets."""
 
     def __init__(self, database: Database) -> None:
-        self.links = LinkRegistry(lambda cluster_id: self.tunnels.changed(cluster_id), grace_seconds=0.5)
+        self.links = LinkRegistry(lambda cluster_id: self.tunnels.changed(cluster_id))
         self.replicas = Replicas(database, url=None, links=self.links.standing, changed=lambda _: None)
         self.tunnels = AgentTunnels(self.links, self.replicas, PeerLinks(self.replicas.id, self.links))
         self._serving: set[asyncio.Task[None]] = set()
@@ -84,7 +84,8 @@ async def test_a_watcher_is_told_what_stands_and_then_each_change(replica: Repli
     assert (replica.tunnels.connected("one"), replica.tunnels.connected("two")) == (True, False)
 
 
-async def test_a_cut_that_is_made_good_is_not_told(replica: Replica) -> None:
+async def test_a_cut_that_is_made_good_is_not_told(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tunnels, "LOST_SECONDS", 30.0)
     held, wire = await replica.connect("one")
     watching = replica.tunnels.watch()
     assert await told(watching) == ("one", True)
@@ -142,7 +143,8 @@ async def test_people_leave_the_platform_room(replica: Replica, monkeypatch: pyt
     await replica.tunnels.open("one", target)
 
 
-async def test_a_link_that_stays_away_is_given_up(replica: Replica) -> None:
+async def test_a_link_that_stays_away_is_given_up(replica: Replica, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(replica.links, "_grace_seconds", 0.5)
     held, wire = await replica.connect("one")
     stream = held.link.begin({"kind": "pod"})
     await wire.close()
