@@ -368,5 +368,6 @@ async def test_small_messages_are_not_held_back(
         writer.write(b"l")
         await asyncio.wait_for(reader.readexactly(2), 60)
         times.append(time.perf_counter() - began)
-    assert sorted(times)[15] < 0.035
+    # The later ones: the first are acknowledged at once. The quickest: a busy machine holds others up.
+    assert sorted(times[15:])[2] < 0.035
     writer.close()
