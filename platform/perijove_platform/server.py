@@ -6,8 +6,10 @@ import fcntl
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import uvicorn
 from fastapi import FastAPI
@@ -24,6 +26,7 @@ from perijove_platform.tunnel.keepalive import keep_alive
 from perijove_platform.tunnel.websocket import UVICORN_OPTIONS
 
 STOP_SECONDS = 10
+LOCK_SECONDS = 1.0
 BACKLOG = 2048
 # A client whose machine or network is gone is noticed after about two minutes, however idle its connection is: long
 # enough for a network that changes, as laptops' do.
@@ -126,13 +129,25 @@ async def _stop_at_end_of_input(server: uvicorn.Server) -> None:
 
 @contextlib.contextmanager
 def _only_one(data_dir: Path) -> Iterator[None]:
-    """Hold the data directory's lock; the kernel frees it when the process dies, however it dies."""
+    """Hold the data directory's lock; the kernel frees it when the process dies, however it dies.
+
+    Who asks whether a platform serves holds it, too, but for a moment.
+    """
     with (data_dir / "platform.lock").open("a+") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise AlreadyServed(f"A platform already serves {data_dir}: `perijove status` shows it.") from None
+        deadline = time.monotonic() + LOCK_SECONDS
+        while not _locked(lock):
+            if time.monotonic() >= deadline:
+                raise AlreadyServed(f"A platform already serves {data_dir}: `perijove status` shows it.")
+            time.sleep(0.02)
         yield
+
+
+def _locked(file: IO[str]) -> bool:
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -100,13 +100,14 @@ class Leases:
             lock = (self._data_dir / PLATFORM_LOCK).open("a")
         except FileNotFoundError:
             return False
+        # Shared, so that of two who ask neither takes the other for a platform.
         with lock:
-            return not _lock(lock)
+            return not _lock(lock, fcntl.LOCK_SH)
 
 
-def _lock(file: IO[str]) -> bool:
+def _lock(file: IO[str], kind: int = fcntl.LOCK_EX) -> bool:
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     return True
