@@ -18,7 +18,7 @@ from perijove_platform.runtimes.local.processes import ProcessSupervisor
 from perijove_platform.runtimes.local.updates import Updates
 
 _MAX_WAITING = 512
-_CRASH_NOTICE_SECONDS = 0.5
+_CRASH_NOTICE_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
