@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -31,18 +32,22 @@ class StandInHub:
         begins: the first byte of each transfer that was asked for.
     """
 
-    def __init__(self, path: Path, port: int = 0) -> None:
+    def __init__(self, path: Path) -> None:
         self.content = path.read_bytes()
         self.sha256 = hashlib.sha256(self.content).hexdigest()
         self.slow = True
         self.go = threading.Event()
         self.begins: list[int] = []
-        self.port = port
         self._server: ThreadingHTTPServer | None = None
+        # Nobody else gets the port while the hub is closed.
+        self._port = socket.socket()
+        self._port.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self._port.bind(("127.0.0.1", 0))
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        host, port = self._port.getsockname()
+        return f"http://{host}:{port}"
 
     def open(self) -> None:
         hub = self
@@ -68,7 +73,7 @@ class StandInHub:
                 self.end_headers()
                 for at in range(begin, len(body), CHUNK):
                     if hub.slow and at >= HELD_AFTER:
-                        hub.go.wait(120)
+                        hub.go.wait(300)
                     self.wfile.write(body[at : at + CHUNK])
 
             def log_message(self, format: str, *arguments: Any) -> None:
@@ -80,8 +85,7 @@ class StandInHub:
             def handle_error(self, request: Any, client_address: Any) -> None:
                 """Whoever asked was killed: that is what is tested."""
 
-        self._server = Server(("127.0.0.1", self.port), Handler)
-        self.port = self._server.server_address[1]
+        self._server = Server(self._port.getsockname(), Handler)
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
 
     def close(self) -> None:
@@ -90,6 +94,9 @@ class StandInHub:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
+
+    def free_port(self) -> None:
+        self._port.close()
 
     def listing(self) -> bytes:
         lfs = {"sha256": self.sha256, "size": len(self.content)}
@@ -107,6 +114,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInHub]:
     monkeypatch.setenv("HF_ENDPOINT", hub.url)
     yield hub
     hub.close()
+    hub.free_port()
 
 
 def model(platform: KillablePlatform) -> dict[str, Any]:
@@ -120,19 +128,19 @@ def settled(platform: KillablePlatform) -> dict[str, Any]:
     )
 
 
-def partial(platform: KillablePlatform) -> Path:
-    (found,) = (platform.data_dir / "models").rglob("*.partial")
-    return found
+def partial(platform: KillablePlatform) -> Path | None:
+    return next((platform.data_dir / "models").rglob("*.partial"), None)
 
 
 def killed_in_the_middle(platform: KillablePlatform, hub: StandInHub) -> Path:
     """Begins to pull, kills the platform when the transfer stands still; the file that was begun."""
     asked = platform.post("/v1/models", {"source": SOURCE, "id": NAME})
     assert (asked["state"], asked["progress"]) == ("pulling", {"bytes": 0, "total_bytes": len(hub.content)})
-    eventually(lambda: partial(platform).stat().st_size >= HELD_AFTER if hub.begins else None, what="the first bytes")
+    begun = eventually(lambda: partial(platform), what="the transfer")
+    eventually(lambda: begun.stat().st_size >= HELD_AFTER, what="the first bytes")
     eventually(lambda: model(platform)["progress"]["bytes"] > 0, what="progress")
     platform.kill()
-    return partial(platform)
+    return begun
 
 
 def check_whole(platform: KillablePlatform, hub: StandInHub) -> None:

@@ -130,6 +130,7 @@ class Download:
 
 def _write(sink: BinaryIO, digest: hashlib._Hash, chunk: bytes) -> None:
     sink.write(chunk)
+    sink.flush()  # what has been counted survives a kill, however little came at a time
     digest.update(chunk)
 
 
