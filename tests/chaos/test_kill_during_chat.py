@@ -43,7 +43,7 @@ def test_a_killed_platform_leaves_no_engine_and_answers_again(killable: Killable
                 assert engines
                 killable.kill()
     assert "data: [DONE]" not in frames
-    eventually(lambda: not any(map(alive, engines)), seconds=15, what="the end of the orphaned engine")
+    eventually(lambda: not any(map(alive, engines)), what="the end of the orphaned engine")
     killable.start()
     assert {found["state"] for found in killable.get("/v1/models")["data"] if found["id"] == model} == {"available"}
     assert answers(killable, model)

@@ -53,7 +53,7 @@ def test_a_fine_tune_goes_on_from_its_checkpoint(training_environment: None, kil
     trainers = killable.children()
     assert trainers
     killable.kill()
-    eventually(lambda: not any(map(alive, trainers)), seconds=15, what="the end of the orphaned trainer")
+    eventually(lambda: not any(map(alive, trainers)), what="the end of the orphaned trainer")
     killable.start()
     events.resume()
 

@@ -88,7 +88,7 @@ class KillablePlatform:
     def stop(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.terminate()
-            self._process.wait(timeout=30)
+            self._process.wait(timeout=60)
         self.client.close()
 
     def log(self) -> str:
@@ -169,7 +169,7 @@ class EventLog:
 
     def resume(self) -> None:
         """After a restart: go on where the stream broke."""
-        self._thread.join(timeout=30)
+        self._thread.join(timeout=60)
         assert not self._thread.is_alive(), "the stream outlived the platform"
         self._connect()
 
@@ -178,24 +178,28 @@ class EventLog:
         connected = threading.Event()
         self._thread = threading.Thread(target=self._read, args=(client, connected), daemon=True)
         self._thread.start()
-        assert connected.wait(30), "the event stream was not answered"
+        assert connected.wait(60), "the event stream was not answered"
 
     def _read(self, client: httpx.Client, connected: threading.Event) -> None:
         headers = {} if self.last_id is None else {"Last-Event-ID": self.last_id}
         try:
             with client.stream("GET", "/v1/events", headers=headers, timeout=None) as answer:
+                fields: dict[str, str] = {}
                 for line in answer.iter_lines():
-                    if line.startswith("id: "):
-                        self.last_id = line[4:]
+                    name, _, value = line.partition(": ")
+                    fields[name] = value
+                    if not line and "id" in fields:  # it is whole: one that breaks off before is told again
+                        self.last_id = fields["id"]
+                        if "data" in fields:
+                            self.seen.append(json.loads(fields["data"]))
                         connected.set()
-                    elif line.startswith("data: "):
-                        self.seen.append(json.loads(line[6:]))
+                        fields = {}
         except httpx.HTTPError:
             return
 
     def check_nothing_lost(self) -> None:
         """What was seen is, one for one and in order, what the outbox has."""
-        begun = self.seen[0]["id"]
+        begun = eventually(lambda: self.seen, what="the first event")[0]["id"]
         again = replay(self._platform, begun - 1, int(self.newest()))
         eventually(lambda: len(self.seen) >= len(again), what="the last event")
         assert [event["id"] for event in self.seen[: len(again)]] == [event["id"] for event in again]
