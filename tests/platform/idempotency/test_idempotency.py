@@ -18,12 +18,13 @@ from sqlalchemy import func, select, update
 
 
 class Thing:
-    """What the application's routes do: `made` counts it, and `gate` holds it up."""
+    """What the application's routes do: `made` counts it, `gate` holds it up, and `come` tells that it waits there."""
 
     def __init__(self) -> None:
         self.made = 0
         self.gate = asyncio.Event()
         self.gate.set()
+        self.come = asyncio.Event()
         self.fail: errors.ApiError | None = None
 
 
@@ -53,6 +54,7 @@ def make_app(database: Database, users: UsersService, thing: Thing) -> FastAPI:
 
     @app.post("/v1/things")
     async def make(request: Request) -> dict[str, Any]:
+        thing.come.set()
         await thing.gate.wait()
         if thing.fail is not None:
             raise thing.fail
@@ -132,7 +134,7 @@ async def test_a_duplicate_does_not_wait_for_ever(
     monkeypatch.setattr("perijove_platform.idempotency.WAIT_SECONDS", 0.05)
     thing.gate.clear()
     first = asyncio.create_task(client.post("/v1/things", json={}, headers=key("k")))
-    await asyncio.sleep(0.2)
+    await thing.come.wait()
     second = await client.post("/v1/things", json={}, headers=key("k"))
     assert second.status_code == 409
     assert second.headers["retry-after"] == "10"
