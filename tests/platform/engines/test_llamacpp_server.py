@@ -16,8 +16,8 @@ HI = [{"role": "user", "content": "hi"}]
 CHAT = "/v1/chat/completions"
 
 
-async def engine_client(data_dir: Path, spec: ModelSpec) -> AsyncIterator[httpx.AsyncClient]:
-    settings = Settings(data_dir=data_dir, max_context_length=512)
+async def engine_client(data_dir: Path, spec: ModelSpec, context: int = 512) -> AsyncIterator[httpx.AsyncClient]:
+    settings = Settings(data_dir=data_dir, max_context_length=context)
     supervisor = local_supervisor(settings)
     serving = local_serving(settings, supervisor)
     async with (
@@ -33,6 +33,13 @@ async def engine_client(data_dir: Path, spec: ModelSpec) -> AsyncIterator[httpx.
 async def engine(smollm2: Path, lora_adapter: Path, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     adapters = [AdapterSpec(model_id="ft", path=lora_adapter)]
     async for client in engine_client(tmp_path, ModelSpec(model_id="m", path=smollm2, adapters=adapters)):
+        yield client
+
+
+@pytest.fixture
+async def long_winded(smollm2: Path, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """With room for an answer that takes a minute."""
+    async for client in engine_client(tmp_path, ModelSpec(model_id="l", path=smollm2), context=8192):
         yield client
 
 
@@ -65,14 +72,14 @@ async def test_stream_ends_with_usage_and_done(engine: httpx.AsyncClient) -> Non
     assert last["choices"] == [] and last["usage"]["completion_tokens"] == 3
 
 
-async def test_leaving_a_stream_frees_its_slot(engine: httpx.AsyncClient) -> None:
-    body = {"messages": HI, "max_tokens": 400, "stream": True, "ignore_eos": True}
-    async with engine.stream("POST", CHAT, json=body) as response:
+async def test_leaving_a_stream_frees_its_slot(long_winded: httpx.AsyncClient) -> None:
+    body = {"messages": HI, "max_tokens": 8000, "stream": True, "ignore_eos": True}
+    async with long_winded.stream("POST", CHAT, json=body) as response:
         lines = response.aiter_lines()  # held: a collected iterator closes the response
         await anext(lines)
-        assert any(slot["is_processing"] for slot in (await engine.get("/slots")).json())
+        assert any(slot["is_processing"] for slot in (await long_winded.get("/slots")).json())
     async with asyncio.timeout(30):
-        while any(slot["is_processing"] for slot in (await engine.get("/slots")).json()):
+        while any(slot["is_processing"] for slot in (await long_winded.get("/slots")).json()):
             await asyncio.sleep(0.01)
 
 
