@@ -1,5 +1,7 @@
 """Batch jobs from cells, on a real platform."""
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import perijove
@@ -13,6 +15,13 @@ from perijove_platform.discovery import Connection
 def _platform(platform: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERIJOVE_BASE_URL", platform.base_url)
     monkeypatch.setenv("PERIJOVE_API_KEY", platform.api_key)
+
+
+def until(reached: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not reached():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_command_runs_and_shows_itself(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -46,15 +55,17 @@ def test_what_it_is_and_why_it_waits_is_listed() -> None:
     holder = perijove.batch_job(["sleep", "600"], completions=2, wait=False)
     waiting = perijove.batch_job(["sh", "-c", "sleep 600", "<b>"], wait=False, priority=-1)
     try:
-        while not waiting.job["queue_position"]:
-            waiting.refresh()
+        # Second for as long as the holder waits, too: for a job of another test, which is ending.
+        until(lambda: waiting.refresh().job["queue_position"] == 1)
         rows = {row["id"]: row for row in shell.run_line_magic("perijove", "jobs")}
         assert rows[waiting.id]["what"] == "sh -c sleep 600 <b>"
         assert rows[waiting.id]["place"] == 1 and "waiting for" in rows[waiting.id]["reason"]
         assert rows[holder.id]["result"] == "0 of 2 done"
         assert "1st in the queue" in repr(waiting)
         assert "&lt;b&gt;" in perijove.jobs()._repr_html_()
-        assert holder.pause().state == "paused" and holder.resume().state != "paused"
+        holder.pause()
+        until(lambda: holder.refresh().state == "paused")
+        assert holder.resume().state != "paused"
     finally:
         waiting.cancel()
         holder.cancel()
@@ -70,4 +81,4 @@ def test_cleaning_up_ends_what_still_runs() -> None:
     job = perijove.batch_job(["sleep", "600"], wait=False)
     cleaned = perijove.clean_up()
     assert job.id in [row["id"] for row in cleaned]
-    assert job.refresh().state == "cancelled"
+    until(lambda: job.refresh().state == "cancelled")
