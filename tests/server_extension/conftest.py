@@ -33,9 +33,10 @@ class Jupyter:
     def status(self) -> dict[str, object]:
         return self.http.get("perijove/status").json()
 
-    def until(self, state: str, seconds: float = START_SECONDS) -> dict[str, object]:
+    def until(self, state: str, seconds: float = START_SECONDS, **more: object) -> dict[str, object]:
+        """The status once it is that, and has `more`: it may be that already, of an earlier platform."""
         deadline = time.monotonic() + seconds
-        while (status := self.status())["state"] != state:
+        while not {"state": state, **more}.items() <= (status := self.status()).items():
             assert time.monotonic() < deadline, status
             time.sleep(0.1)
         return status

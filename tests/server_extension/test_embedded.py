@@ -62,14 +62,14 @@ def test_two_servers_share_one_platform_which_is_started_again_and_stops_with_th
     os.kill(platform.pid, signal.SIGKILL)
     again = another_platform(data_dir, platform)
     for jupyter in (first, second):
-        jupyter.until("ready")
+        jupyter.until("ready", base_url=again.base_url)
         assert jupyter.http.get("perijove/api/v1/me").status_code == 200
 
     answer = second.http.post("perijove/restart")
     assert (answer.status_code, answer.json()["state"]) == (202, "starting")
     restarted = another_platform(data_dir, again)
-    first.until("ready")
-    second.until("ready")
+    first.until("ready", base_url=restarted.base_url)
+    second.until("ready", base_url=restarted.base_url)
 
     first.stop()
     assert served(data_dir)

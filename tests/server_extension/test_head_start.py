@@ -1,6 +1,7 @@
 """`make lab` starts the platform beside JupyterLab: it is the one that Lab uses, and none is left behind."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import subprocess
@@ -55,4 +56,9 @@ async def test_a_start_that_is_called_off_leaves_no_platform(tmp_path: Path, mon
 
 
 def running_for(data_dir: Path) -> list[psutil.Process]:
-    return [process for process in psutil.Process().children(recursive=True) if str(data_dir) in process.cmdline()]
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # another test's, that ends just now
+            if str(data_dir) in process.cmdline():
+                found.append(process)
+    return found
