@@ -14,7 +14,7 @@ import pytest
 from perijove_platform.objects.s3 import S3Store
 from pydantic import SecretStr
 
-START_SECONDS = 30
+START_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         yield S3Server(_endpoint(process, log), access_key, secret_key)
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=60)
 
 
 def _endpoint(process: subprocess.Popen[bytes], log: Path) -> str:

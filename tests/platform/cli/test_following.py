@@ -1,6 +1,7 @@
 """Commands that follow, over streams that end, break and stay away."""
 
 import json
+import re
 import subprocess
 import sys
 import threading
@@ -122,7 +123,8 @@ def test_a_platform_that_stays_away(server: Server, monkeypatch: pytest.MonkeyPa
                 server.server_close()
             while next(events)["type"] == "resumed":
                 pass
-    assert "stayed away for 1 seconds" in gave_up.value.message
+    # Of the second that it may stay away: on a machine that has much to do, giving up takes longer.
+    assert re.search(r"stayed away for [1-9]\d* seconds", gave_up.value.message)
     assert "perijove status" in gave_up.value.message
     # Pauses of 0.25, 0.5 and what is left of the second.
     assert len(server.last_event_ids()) <= 5

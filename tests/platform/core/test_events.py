@@ -16,7 +16,7 @@ async def publish(database: Database, bus: EventBus, number: int, project: str =
 
 
 async def take(events: AsyncIterator[Recorded], count: int) -> list[Recorded]:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         return [await anext(events) for _ in range(count)]
 
 

@@ -97,7 +97,7 @@ async def test_replicas_that_start_at_the_same_time(settings: Settings) -> None:
         replica.stdin.write("go\n")
         replica.stdin.flush()
 
-    ended = [(replica.communicate(timeout=60)[1], replica.returncode) for replica in replicas]
+    ended = [(replica.communicate(timeout=120)[1], replica.returncode) for replica in replicas]
 
     assert [code for _, code in ended] == [0] * REPLICAS, "\n".join(said for said, _ in ended)
     database = Database(settings.sql_url)

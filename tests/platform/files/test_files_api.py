@@ -231,7 +231,7 @@ async def test_expiry(client: httpx.AsyncClient, app: FastAPI, upload: Upload, s
         row.expires_at = now() - 1
     assert (await client.get(f"/v1/files/{batch['id']}")).status_code == 404
     app.state.files.expiry_changed.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await stored_keys():
             await asyncio.sleep(0.02)
     async with app.state.database.read() as session:
@@ -272,7 +272,7 @@ async def test_events(app: FastAPI, client: httpx.AsyncClient, upload: Upload) -
     listening = asyncio.create_task(listen())
     file = await upload("a.txt", b"x", purpose="evals")
     await client.delete(f"/v1/files/{file['id']}")
-    await asyncio.wait_for(listening, 10)
+    await asyncio.wait_for(listening, 60)
     assert seen == [("file.created", file["id"], "a.txt"), ("file.deleted", file["id"], "a.txt")]
 
 

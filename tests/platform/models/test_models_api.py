@@ -25,6 +25,10 @@ async def test_register_load_unload_delete(platform: Any, smollm2: Path) -> None
     await platform.settled("org/smol:135m", "loaded")
     await platform.client.post("/v1/models/org/smol:135m/unload")
     await platform.settled("org/smol:135m", "available")
+    # A state shows a moment before its event is there, and of a deleted model there is none.
+    async with asyncio.timeout(60):
+        while len(await platform.event_types("org/smol:135m")) < 4:
+            await asyncio.sleep(0.01)
     deleted = await platform.client.delete("/v1/models/org/smol:135m")
     assert deleted.json() == {"id": "org/smol:135m", "object": "model", "deleted": True}
     assert smollm2.is_file()

@@ -30,7 +30,7 @@ async def test_pull(platform: Any, hub: Any, gguf_bytes: bytes, tmp_path: Path) 
     assert entry.path is not None and entry.path.read_bytes() == gguf_bytes
     assert (await platform.event_types("org/repo"))[0] == "model.created"
     assert (await platform.client.delete("/v1/models/org/repo")).json()["deleted"] is True
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while entry.path.exists():
             await asyncio.sleep(0.01)
 
@@ -79,7 +79,7 @@ async def test_restart_goes_on(platform_at: Any, hub: Any, gguf_bytes: bytes, tm
     hub.files, hub.hold_after = {"m.gguf": gguf_bytes}, 100_000
     first = await platform_at()
     await first.client.post("/v1/models", json={"source": HUB, "id": "m"})
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not any(p.stat().st_size for p in (tmp_path / "data" / "models").rglob("*.partial")):
             await asyncio.sleep(0.01)
     await first.stop()

@@ -114,7 +114,7 @@ async def test_what_was_recorded_survives_the_service(database: Database, http: 
     await second.start()
     second.record(used())
     # Seen by another service, so it was written without being asked for.
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await _day(http))[0]["num_model_requests"] != 2:
             await asyncio.sleep(0.05)
     await second.stop()

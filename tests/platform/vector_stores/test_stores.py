@@ -171,7 +171,7 @@ async def test_a_deleted_file_leaves_by_its_event_even_across_a_restart(make: An
     async with platform.database.write() as session:
         await platform.events.publish(session, "file.deleted", platform.project_id, file_id, {"id": file_id})
     restarted = await make()
-    async with restarted.client() as client, asyncio.timeout(20):
+    async with restarted.client() as client, asyncio.timeout(60):
         async for event in restarted.events.subscribe(project_id=platform.project_id, last_id=0):
             if event.type == "vector_store.file.deleted":
                 break
@@ -240,7 +240,7 @@ async def test_every_change_is_an_event(platform: Any, folder: Any) -> None:
         await client.delete(f"/vector_stores/{store_id}/files/{file_id}")
         await client.delete(f"/vector_stores/{store_id}")
     seen = []
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         async for event in platform.events.subscribe(project_id=platform.project_id, last_id=0):
             seen.append((event.type, event.data.get("status")))
             if event.type == "vector_store.deleted":
