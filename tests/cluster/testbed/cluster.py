@@ -248,6 +248,8 @@ def _ends() -> Iterator[Callable[[], None]]:
     yield from (partial(processes.stop, name) for name in first)
     yield node.stop_pods
     yield from (partial(processes.stop, name) for name in (*others, *last))
+    # What containerd has started meanwhile to clean up after them, which writes into the state folder.
+    yield node.stop_pods
     yield network.stop
     yield node.clean
 

@@ -71,6 +71,9 @@ def stop() -> None:
     """Take away what `start` and kube-proxy made, as far as it is there."""
     for family, name in TABLES:
         succeeds(["nft", "delete", "table", family, name])
+    # Left to the end of the pods' network namespaces, they would be there for some moments more.
+    for port in Path("/sys/class/net", BRIDGE, "brif").glob("*"):
+        succeeds(["ip", "link", "delete", port.name])
     succeeds(["ip", "link", "delete", BRIDGE])
     if SETTINGS.exists():
         for name, value in json.loads(SETTINGS.read_text()).items():
@@ -82,6 +85,10 @@ def stop() -> None:
         pod = result.name.removeprefix(f"{CNI_NETWORK}-").removesuffix("-eth0")
         result.unlink(missing_ok=True)
         (results / f"cni-loopback-{pod}-lo").unlink(missing_ok=True)
+    # Of one that was in the middle of coming or going there may be only the other half.
+    for result in results.glob("cni-loopback-*-lo"):
+        if str(STATE) in result.read_text(errors="replace"):
+            result.unlink()
 
 
 def _setting(name: str) -> str | None:

@@ -4,6 +4,8 @@ import json
 import os
 import signal
 import time
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -143,7 +145,8 @@ def clean() -> None:
     unmount_below(STATE)
     for group in _cgroups():
         for folder, _, _ in os.walk(group, topdown=False):
-            Path(folder).rmdir()
+            # One whose last process has just ended may be busy for some moments.
+            wait_for(f"{folder} is removed", partial(_removed, Path(folder)), seconds=10)
     for link in CONTAINER_LOGS.glob("*.log") if CONTAINER_LOGS.is_dir() else []:
         if link.is_symlink() and os.readlink(link).startswith(f"{POD_LOGS}/"):
             link.unlink()
@@ -153,12 +156,22 @@ def clean() -> None:
             _remove_leftover(Path(name))
 
 
+def _removed(group: Path) -> bool:
+    try:
+        group.rmdir()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
 def _remove_leftover(top: Path) -> None:
     """Remove a folder with its empty folders and sockets; one that holds anything else is somebody's."""
     for folder, _, files in os.walk(top, topdown=False):
         for file in files:
             if Path(folder, file).is_socket():
-                Path(folder, file).unlink()
+                Path(folder, file).unlink(missing_ok=True)
         if not os.listdir(folder):
             Path(folder).rmdir()
 
@@ -173,8 +186,10 @@ def _cgroups() -> list[Path]:
 def _pod_pids() -> set[int]:
     found: set[int] = set()
     for group in _cgroups():
-        for file in group.rglob("cgroup.procs"):
-            found |= {int(pid) for pid in file.read_text().split() if pid != "0"}
+        for folder, _, _ in os.walk(group):
+            # containerd, which still runs, removes groups of pods that end meanwhile.
+            with suppress(OSError):
+                found |= {int(pid) for pid in Path(folder, "cgroup.procs").read_text().split() if pid != "0"}
     return found
 
 

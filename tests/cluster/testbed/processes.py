@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from testbed.layout import LOGS, PIDS
@@ -79,7 +80,7 @@ def stop(name: str) -> None:
         pid = _pid(name)
         if pid is None:
             break
-        os.kill(pid, number)
+        _signal(pid, number)
         deadline = time.monotonic() + STOP_SECONDS
         while _pid(name) is not None and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -90,10 +91,16 @@ def kill(name: str) -> None:
     """End it without a farewell."""
     pid = _pid(name)
     if pid is not None:
-        os.kill(pid, signal.SIGKILL)
+        _signal(pid, signal.SIGKILL)
     while _pid(name) is not None:
         time.sleep(0.01)
     (PIDS / name).unlink(missing_ok=True)
+
+
+def _signal(pid: int, number: int) -> None:
+    # It may have ended by itself since it was looked for.
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _pid(name: str) -> int | None:
