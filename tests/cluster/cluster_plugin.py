@@ -4,8 +4,10 @@
 the same one at the same time. With `PERIJOVE_TEST_KUBECONFIG` it is that of somebody else, which stays as it was.
 """
 
+import json
 import os
 import secrets
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from functools import partial
@@ -21,6 +23,7 @@ PROGRAMS = "PERIJOVE_TESTBED_BIN"
 LAST = "test_leftovers.py"
 # The first test waits for Debian's packages and for the cluster besides.
 START_SECONDS = 600
+POD_SECONDS = 60
 LEFT_OUT = pytest.StashKey[str]()
 
 
@@ -123,6 +126,13 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     name = f"test-{secrets.token_hex(4)}"
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
+    # Its account comes some moments later, and Kueue, which every pod is shown to, may not have heard of it yet.
+    metadata = {"name": "probe", "namespace": name}
+    probe = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod_spec(cluster.image, ["true"])}
+    deadline = time.monotonic() + POD_SECONDS
+    while (said := cluster.kubectl("create", "--dry-run=server", "-f", "-", given=json.dumps(probe))).returncode != 0:
+        assert time.monotonic() < deadline, said.stderr
+        time.sleep(0.2)
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
 
@@ -131,10 +141,10 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 def web(cluster: Cluster, namespace: str) -> str:
     """The name of a Ready pod that serves the page ``hello`` at port 8080."""
     serve = "echo hello > /tmp/index.html && exec httpd -f -p 8080 -h /tmp"
-    spec = pod_spec(cluster.image, ["sh", "-c", serve])
+    spec = pod_spec(cluster.image, ["sh", "-c", serve], listens=8080)
     metadata = {"name": "web", "namespace": namespace, "labels": {"app": "web"}}
     cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
-    cluster.must("wait", "-n", namespace, "pod/web", "--for=condition=Ready", "--timeout=60s")
+    cluster.must("wait", "-n", namespace, "pod/web", "--for=condition=Ready", f"--timeout={POD_SECONDS}s")
     return "web"
 
 

@@ -46,13 +46,14 @@ class Cluster:
         self.must("apply", "--server-side", "-f", "-", given=yaml.safe_dump_all(objects))
 
 
-def pod_spec(image: str, command: list[str], **resources: str) -> Object:
+def pod_spec(image: str, command: list[str], *, listens: int | None = None, **resources: str) -> Object:
     """A pod's spec that the restricted Pod Security standard accepts.
 
     Args:
+        listens: the pod is Ready once this port is.
         resources: what it requests, such as ``cpu="100m"``.
     """
-    container = {
+    container: Object = {
         "name": "main",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
@@ -60,6 +61,8 @@ def pod_spec(image: str, command: list[str], **resources: str) -> Object:
         "resources": {"requests": resources},
         "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
     }
+    if listens is not None:
+        container["readinessProbe"] = {"tcpSocket": {"port": listens}, "periodSeconds": 1, "timeoutSeconds": 10}
     return {
         "restartPolicy": "Never",
         "terminationGracePeriodSeconds": 1,

@@ -168,9 +168,10 @@ def test_a_higher_priority_stops_a_lower_one(jobs: BatchJobs, hosted: Hosted) ->
     large = {"cpus": 0.6, "memory_bytes": 32 << 20}
     low = jobs.shell("trap 'exit 143' TERM; while true; do sleep 0.1; done", resources=large)
     jobs.running(low)
-    high = jobs.create("sleep", "3", resources=large, priority=1)
-    stopped = jobs.reach(low, "is stopped", lambda job: job["state"] == "queued")
-    assert f"preempted by job {high} of higher priority" in stopped["state_reason"]
+    # Long enough to be seen.
+    high = jobs.create("sleep", "10", resources=large, priority=1)
+    why = f"preempted by job {high} of higher priority"
+    jobs.reach(low, "is stopped", lambda job: job["state"] == "queued" and why in (job["state_reason"] or ""))
     assert jobs.ended(high)["state"] == "succeeded"
     jobs.running(low)
     jobs.act(low, "cancel")

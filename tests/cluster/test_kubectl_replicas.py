@@ -13,7 +13,7 @@ from real_cluster import Cluster, pod_spec
 from testbed.hosted import Hosted
 
 # Much less than the five minutes after which an agent looks for replicas by itself.
-SECONDS = 40.0
+SECONDS = 100.0
 SCRIPT = "touch /tmp/log; exec tail -f /tmp/log"
 
 

@@ -73,12 +73,13 @@ def test_second_job_waits_for_quota_and_is_then_admitted(cluster: Cluster, names
     hold = "until [ -e /tmp/end ]; do sleep 0.1; done"
     cluster.apply(job(cluster, namespace, queue, "first", hold))
     until("the first job is admitted", lambda: condition("first", "Admitted").get("status") == "True")
+    until("it has a pod", lambda: cluster.get("pods", "-n", namespace, "-l", "job-name=first")["items"])
     cluster.must("wait", "-n", namespace, "pod", "-l", "job-name=first", "--for=condition=Ready", "--timeout=60s")
 
     cluster.apply(job(cluster, namespace, queue, "second", "exit 0"))
-    waiting = until("the second job waits", lambda: condition("second", "QuotaReserved"))
-    assert waiting["status"] == "False"
-    assert "insufficient unused quota" in waiting["message"]
+    full = "insufficient unused quota"
+    until("the second job waits", lambda: full in condition("second", "QuotaReserved").get("message", ""))
+    assert condition("second", "QuotaReserved")["status"] == "False"
     assert cluster.get("job", "second", "-n", namespace)["spec"]["suspend"] is True
     assert place(cluster, namespace, queue, "second") == 0
 

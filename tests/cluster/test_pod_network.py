@@ -1,5 +1,6 @@
 """Names, Services and the machine's own services, as pods reach them."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -7,12 +8,14 @@ from real_cluster import Cluster, Done, pod_spec
 from testbed.layout import ADDRESS, BRIDGE, BRIDGE_HARDWARE_ADDRESS
 from testbed.ports import SERVICES, port_of
 
+SECONDS = 60.0
+
 
 @pytest.fixture
 def service(cluster: Cluster, namespace: str) -> str:
     """The name of a Service before two Ready pods that answer with their own names."""
     serve = "hostname > /tmp/index.html && exec httpd -f -p 8080 -h /tmp"
-    spec = {**pod_spec(cluster.image, ["sh", "-c", serve]), "restartPolicy": "Always"}
+    spec = {**pod_spec(cluster.image, ["sh", "-c", serve], listens=8080), "restartPolicy": "Always"}
     labels = {"app": "names"}
     deployment = {
         "apiVersion": "apps/v1",
@@ -32,13 +35,25 @@ def service(cluster: Cluster, namespace: str) -> str:
     }
     cluster.apply(deployment, front)
     cluster.must("rollout", "status", "-n", namespace, "deployment/names", "--timeout=60s")
+    pod = cluster.get("pods", "-n", namespace, "-l", "app=names")["items"][0]["metadata"]["name"]
+    # Its name and the way to its pods are known some moments after the pods are Ready.
+    deadline = time.monotonic() + SECONDS
+    while (asked := ask(cluster, namespace, pod, "names", 80)).returncode != 0:
+        assert time.monotonic() < deadline, asked.stderr
+        time.sleep(0.2)
     return "names"
+
+
+def ask(cluster: Cluster, namespace: str, pod: str, host: str, port: int) -> Done:
+    script = f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {host} {port}"
+    return cluster.kubectl("exec", "-n", namespace, pod, "--", "sh", "-c", script)
 
 
 def fetch(cluster: Cluster, namespace: str, pod: str, host: str, port: int = 80) -> str:
     """The body of a page, fetched from within a pod."""
-    ask = f"printf 'GET / HTTP/1.0\\r\\n\\r\\n' | nc -w 5 {host} {port}"
-    head, _, body = cluster.must("exec", "-n", namespace, pod, "--", "sh", "-c", ask).partition("\n\n")
+    asked = ask(cluster, namespace, pod, host, port)
+    assert asked.returncode == 0, asked.stderr
+    head, _, body = asked.stdout.partition("\n\n")
     assert head.split()[1] == "200", head
     return body.strip()
 

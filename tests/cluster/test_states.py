@@ -182,12 +182,12 @@ async def test_who_waits_for_devices_and_for_whom(place: Place, devices: None) -
     waits = await place.until(second, JobState.QUEUED, reason)
     assert waits.queue_position == 1
 
-    third = await place.submit("sleep 1", gpus=3, priority=1)
+    # Long enough for Kueue to look at the first again meanwhile.
+    third = await place.submit("sleep 5", gpus=3, priority=1)
     stopped = f"preempted by job {third} of higher priority; begins again; waiting for 2 × nvidia.com/gpu"
-    await place.until(first, JobState.QUEUED, stopped)
+    since = place.told[first].index(await place.until(first, JobState.QUEUED, stopped))
     await place.until(third, JobState.SUCCEEDED)
-    since = len(place.told[first])
-    await place.until(first, JobState.RUNNING, since=since - 1)
+    await place.until(first, JobState.RUNNING, since=since)
     for job_id in (first, second):
         await place.cancel(job_id)
         await place.until(job_id, JobState.CANCELLED)

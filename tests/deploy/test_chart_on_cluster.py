@@ -23,7 +23,7 @@ from programs import program
 from real_cluster import Cluster
 
 CHART = Path(__file__).parents[2] / "deploy" / "charts" / "perijove-agent"
-POLICY_SECONDS = 30
+POLICY_SECONDS = 60
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted", "pod-security.kubernetes.io/warn": "restricted"}
 
 Object = dict[str, Any]

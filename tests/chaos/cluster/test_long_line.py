@@ -15,9 +15,9 @@ def test_a_line_of_200_mb_is_kept_by_its_beginning(world: World) -> None:
     before = process.memory_info().rss
     job = world.create(steps=6, log_line_bytes=LINE_BYTES, hold_at=[3])
     # What the kubelet has rotated away before anybody followed the log, nobody gets.
-    until("its log is followed", lambda: "fetching inputs" in world.log(job), seconds=60)
+    until("its log is followed", lambda: "fetching inputs" in world.log(job), seconds=120)
     world.go(job, 0)
-    world.reach_step(job, 3, seconds=120)
+    world.reach_step(job, 3, seconds=240)
     world.truth.check()
     assert process.memory_info().rss - before < GROWTH_BYTES
     world.go(job, 3)

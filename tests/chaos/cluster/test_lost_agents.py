@@ -26,11 +26,11 @@ def test_an_agent_is_killed_while_jobs_wait_run_and_end(world: World) -> None:
         world.go(runs, 3)
         world.go(ends, 2)
         world.reach_step(runs, 5)
-        until("it says what it waits for", lambda: "agent" in (world.job(born)["state_reason"] or ""), seconds=10)
+        until("it says what it waits for", lambda: "agent" in (world.job(born)["state_reason"] or ""), seconds=60)
     finally:
         world.hosted.start_agent()
     world.truth.check()
-    world.reach(ends, "succeeded", seconds=10)
+    world.reach(ends, "succeeded")
     world.go(runs, 5)
     for job in (runs, born):
         world.reach(job, "succeeded")
@@ -94,7 +94,7 @@ def test_tokens_that_were_used_or_revoked_let_nobody_in(world: World) -> None:
     world.hosted.restart_agent()
     world.truth.check()
     assert _refused(world, token) == "registration_token_used"
-    world.reach(runs, "succeeded", seconds=10)
+    world.reach(runs, "succeeded")
     world.truth.check()
 
 

@@ -34,9 +34,9 @@ def test_the_platform_is_killed_while_jobs_wait_run_and_end(world: World) -> Non
         born = world.create(steps=2)
         world.kill_platform()
         world.go(ends, 2)
-        until("its trainer has ended", lambda: "result.json" in _listed(world, ends), seconds=30)
+        until("its trainer has ended", lambda: "result.json" in _listed(world, ends), seconds=60)
         world.start_platform()
-        world.reach(ends, "succeeded", seconds=20)
+        world.reach(ends, "succeeded")
         world.truth.check()
         world.go(runs, 3)
         for job in (runs, waits, born):
@@ -63,7 +63,7 @@ def test_the_platform_is_killed_again_and_again_while_jobs_are_made(world: World
         world.kill_platform()
         world.start_platform()
     for job in made:
-        world.reach(job, "succeeded", seconds=90)
+        world.reach(job, "succeeded")
     world.truth.check()
     world.events.check_nothing_lost()
 
@@ -82,7 +82,7 @@ def test_the_api_server_is_away(own_cluster: Cluster, world: World) -> None:
         born = world.create(steps=2)
         # Reports take no way through the cluster's API.
         world.reach_step(runs, 6)
-        until("it says what it waits for", lambda: world.job(born)["state_reason"], seconds=20)
+        until("it says what it waits for", lambda: world.job(born)["state_reason"], seconds=60)
         assert world.job(born)["state"] == "queued"
         time.sleep(max(0.0, since + API_SERVER_SECONDS - time.monotonic()))
     finally:
@@ -107,7 +107,7 @@ def test_kueue_is_deleted_and_comes_back(world: World) -> None:
     try:
         until("Kueue has ended", lambda: not kubectl.get("pods", "-n", "kueue-system")["items"], seconds=60)
         born = world.create(steps=2)
-        until("it says what it waits for", lambda: world.job(born)["state_reason"], seconds=20)
+        until("it says what it waits for", lambda: world.job(born)["state_reason"], seconds=60)
         assert world.job(born)["state"] == "queued"
         # Its Job cannot end without Kueue, which is asked about every change of a pod.
         world.go(runs, 2)
@@ -138,9 +138,8 @@ def test_the_object_store_goes_away_in_the_middle_of_an_upload(world: World) -> 
     finally:
         world.s3.start()
     world.truth.check()
-    # Its pod tries again within some seconds.
-    world.reach(other, "succeeded", seconds=30)
-    until("all checkpoints are stored", lambda: "checkpoint of step 6 stored" in world.log(job), seconds=30)
+    world.reach(other, "succeeded")
+    until("all checkpoints are stored", lambda: "checkpoint of step 6 stored" in world.log(job), seconds=60)
     world.evict(world.pod(job))
     world.reach(job, "succeeded")
     world.truth.check()
@@ -149,6 +148,9 @@ def test_the_object_store_goes_away_in_the_middle_of_an_upload(world: World) -> 
 
 
 def _half_stored(world: World, job: str) -> bool:
-    """rclone writes what comes in beside where it will be."""
+    """rclone writes what comes in beside where it will be, and moves it there."""
     folder = world.s3.folder / "jobs" / "perijove" / "jobs" / world.hosted.project / job / "checkpoints"
-    return folder.is_dir() and any(path.stat().st_size < CHECKPOINT_BYTES for path in folder.iterdir())
+    try:
+        return any(path.stat().st_size < CHECKPOINT_BYTES for path in folder.iterdir())
+    except FileNotFoundError:
+        return False

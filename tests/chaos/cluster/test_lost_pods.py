@@ -42,7 +42,7 @@ def test_a_cordoned_node_takes_the_job_when_it_is_back(world: World) -> None:
         shown = until(
             "the job says why no node takes it",
             lambda: (job := world.job(waiting))["state_reason"] and "unschedulable" in job["state_reason"] and job,
-            seconds=30,
+            seconds=60,
             explain=lambda: world.explain(waiting),
         )
         assert shown["state"] == "admitted"

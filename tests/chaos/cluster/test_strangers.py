@@ -58,7 +58,7 @@ def test_another_projects_job_and_its_log_are_not_there(world: World, theirs: ht
         # The two answers tell nothing apart but the id that was asked for.
         assert answer.json()["error"]["message"].replace(job, "ftjob-nothing") == unknown.json()["error"]["message"]
         # Whose job it is can read who asked; who asked cannot.
-        until(f"an audit record of {method} {path}", lambda path=path: _recorded(world.client, path, 404), seconds=5)
+        until(f"an audit record of {method} {path}", lambda path=path: _recorded(world.client, path, 404), seconds=60)
         assert not _recorded(theirs, path, 404)
     assert job not in theirs.get(JOBS).text
     world.truth.check()
@@ -83,7 +83,7 @@ def test_another_projects_pod_cannot_be_seen_by_kubectls_way(
                 # The same whether the pod is there or not.
                 assert answer.status_code == 404, answer.text
                 assert "There is no namespace" in answer.json()["message"] and name not in answer.json()["message"]
-                until(f"an audit record of {path}", lambda path=path: _recorded(theirs, path, 404), seconds=5)
+                until(f"an audit record of {path}", lambda path=path: _recorded(theirs, path, 404), seconds=60)
     world.truth.check()
 
 
@@ -93,7 +93,7 @@ def unlabelled(cluster: Cluster, world: World) -> Iterator[str]:
     serve = f"echo hello > /tmp/index.html && exec httpd -f -p {PORT} -h /tmp"
     name = f"theirs-{secrets.token_hex(3)}"
     metadata = {"name": name, "namespace": world.namespace}
-    spec = pod_spec(cluster.image, ["sh", "-c", serve])
+    spec = pod_spec(cluster.image, ["sh", "-c", serve], listens=PORT)
     cluster.apply({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec})
     cluster.must("wait", "-n", world.namespace, f"pod/{name}", "--for=condition=Ready", "--timeout=60s")
     yield name
@@ -129,8 +129,9 @@ async def _as_another_replica(world: World) -> Any:
     await connection.close()
     peers = PeerLinks("replica_of_a_test", LinkRegistry(lambda cluster_id: None))
     peers.start(secret)
-    link = await peers.link_to(replica, world.hosted.url)
-    assert link is not None
+    async with asyncio.timeout(60):
+        while (link := await peers.link_to(replica, world.hosted.url)) is None:
+            await asyncio.sleep(0.2)
 
     async def dial(target: Mapping[str, Any]) -> str:
         """The page that the pod serves, or the code of the refusal."""

@@ -28,8 +28,8 @@ HERE = Path(__file__).parent
 PROGRAM = HERE.parents[1] / "platform" / "runner" / "scripted_program.py"
 CPUS = "0.1"
 MEMORY_BYTES = 256 << 20
-STARTED = 60.0
-"""Longest wait for a pod to be made, to be started and to fetch its inputs."""
+STARTED = 120.0
+"""Longest wait for a pod to be made, to be started and to fetch its inputs, on a machine that does other things."""
 Json = dict[str, Any]
 
 

@@ -12,7 +12,7 @@ from testbed.node import RESOLV
 from testbed.steps import Failed, wait_for
 
 VISIBILITY = "v1beta2.visibility.kueue.x-k8s.io"
-READY_SECONDS = 120.0
+READY_SECONDS = 180.0
 
 
 def start_coredns() -> None:
