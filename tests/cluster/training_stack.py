@@ -67,7 +67,7 @@ def claimed(cluster: Cluster, project_id: str, folder: Path | None = None) -> It
         },
     )
     try:
-        cluster.must("wait", "-n", namespace, f"pvc/{CLAIM}", "--for=jsonpath={.status.phase}=Bound", "--timeout=30s")
+        cluster.must("wait", "-n", namespace, f"pvc/{CLAIM}", "--for=jsonpath={.status.phase}=Bound", "--timeout=60s")
         yield namespace
     finally:
         cluster.kubectl("delete", "namespace", namespace, "--timeout=60s")
