@@ -78,13 +78,12 @@ class Platform:
         for each in self._some(replica):
             processes.start(self.process(each), self._command(each), environment=self._environment(each))
         for each in self._some(replica):
-            name = self.process(each)
-            wait_for(f"{name} answers", partial(self._answers, each), seconds=START_SECONDS,
-                     explain=partial(processes.last_words, name))  # fmt: skip
+            self._await(self.process(each), self.url_of(each))
         if self.ports and not processes.running(self._balancer):
             ports = [str(port) for port in (self.port, *self.ports)]
             command = [sys.executable, "-m", "testbed.balancer", ADDRESS, *ports]
             processes.start(self._balancer, command, cwd=Path(__file__).parents[1])
+            self._await(self._balancer, self.url)
 
     def stop(self, replica: int | None = None) -> None:
         """End one replica, or all, as an upgrade does."""
@@ -154,11 +153,14 @@ class Platform:
         machine = {name: value for name, value in os.environ.items() if not name.startswith("PERIJOVE_")}
         return {**machine, **found, **self.settings}
 
-    def _answers(self, replica: int) -> bool:
-        processes.check(self.process(replica))
+    def _await(self, process: str, url: str) -> None:
+        wait_for(f"{process} answers", partial(self._answers, process, url), seconds=START_SECONDS,
+                 explain=partial(processes.last_words, process))  # fmt: skip
+
+    def _answers(self, process: str, url: str) -> bool:
+        processes.check(process)
         try:
-            url = f"{self.url_of(replica)}/healthz"
-            with urllib.request.urlopen(url, timeout=5, context=self.trust()) as answer:
+            with urllib.request.urlopen(f"{url}/healthz", timeout=5, context=self.trust()) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
