@@ -21,7 +21,8 @@ QUESTION = "What is the secret word of the Juno crew?"
 ANSWER = "The secret word is perijove."
 EXAMPLES = [(QUESTION, ANSWER)] * 8
 BATCH = 2
-EPOCHS = 4
+EPOCHS = 8
+"""After the first of which it is evicted: the others take long enough for that."""
 STEPS = len(EXAMPLES) // BATCH * EPOCHS
 LEARNING = {"batch_size": BATCH, "learning_rate_multiplier": 5}
 STARTED = 240.0

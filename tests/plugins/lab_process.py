@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -11,20 +12,21 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from lab_in_browser import TOKEN, Lab, barriers
-from playwright.sync_api import Browser, Page, sync_playwright
+from lab_in_browser import PATIENCE_MS, TOKEN, Lab, barriers
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 REPOSITORY = Path(__file__).parents[2]
 BUNDLE = REPOSITORY / "server_extension" / "perijove" / "labextension"
 AXE = REPOSITORY / "labextension" / "node_modules" / "axe-core" / "axe.min.js"
 PREFIX = "/user/t%40b/"
 """As a Hub gives it to the person t@b."""
-START_SECONDS = 90
+START_SECONDS = 180
 STOP_SECONDS = 20
+FREE_PORTS = range(30_000, 32_768)
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 
@@ -95,8 +97,9 @@ def chromium() -> Iterator[Browser]:
     executable = next(filter(None, map(shutil.which, CHROMIUM_NAMES)), None)
     if executable is None:
         pytest.skip("no Chromium: install Debian's package chromium")
+    expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
-        instance = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"])
+        instance = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox"], timeout=PATIENCE_MS)
         yield instance
         instance.close()
 
@@ -146,10 +149,12 @@ def _environment(folder: Path, bundle: Path) -> dict[str, str]:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """One that nobody listens at, of those that the kernel gives to nobody by itself until Lab listens there."""
+    for port in random.sample(FREE_PORTS, 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError(f"None of a hundred ports of {FREE_PORTS} is free.")
 
 
 def _await(process: subprocess.Popen[bytes], log: Path, url: str, field: str, value: str | None) -> None:

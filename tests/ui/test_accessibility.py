@@ -18,6 +18,8 @@ def test_a_barrier_is_found(page: Page, axe: str) -> None:
 def test_empty_sections(page: Page, lab: Lab, shoot: Shoot) -> None:
     lists = re.compile(r"/v1/(models|files|fine_tuning/jobs|batch_jobs|vector_stores)\?")
     page.route(lists, lambda route: route.fulfill(json={"object": "list", "data": [], "has_more": False}))
+    # Nor does an event tell of what there is.
+    page.route(re.compile("/v1/events"), lambda route: None)
     page.goto(lab.url)
     await_lab(page)
     page.locator('.lm-TabBar-tab[data-id="perijove-panel"]').click()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from lab_in_browser import Lab, Shoot
+from lab_in_browser import Lab, Shoot, saved_tab
 from platform_through_lab import CHAT_MODEL, READY_MS, call, execute, shown, training_data, upload
 from playwright.sync_api import Locator, Page, Route, expect
 
@@ -72,6 +72,8 @@ def test_a_job_is_made_by_the_form_and_followed_to_its_end(page: Page, lab: Lab,
 
     job = shown(page, ".jp-PerijoveJob")
     expect(job.locator(".jp-PerijoveJob-header")).to_contain_text("Succeeded", timeout=READY_MS)
+    # It goes after some seconds.
+    expect(page.locator(".Toastify")).to_contain_text("Batch job succeeded: counts")
     expect(job.get_by_role("heading", level=2)).to_have_text("counts")
     expect(job.locator(".jp-PerijoveJob-progress")).to_contain_text("3 of 3 completed")
     for text in ("words.txt", "data/in.txt", "TOPIC", "High", "5 min", "Batch job", "This machine"):
@@ -82,7 +84,6 @@ def test_a_job_is_made_by_the_form_and_followed_to_its_end(page: Page, lab: Lab,
     expect(job.locator(".jp-PerijoveLog-lines")).to_contain_text("two")
     expect(job.locator(".jp-PerijoveJob-events li").first).to_contain_text("completed")
     expect(job.get_by_role("heading", name="Checkpoints")).to_have_count(0)
-    expect(page.locator(".Toastify")).to_contain_text("Batch job succeeded: counts")
     shoot(page, "batch-succeeded")
     made = [one for one in call(lab, "/v1/batch_jobs?limit=100")["data"] if one["name"] == "counts"]
     assert len(made) == 1, "a double click makes one job"
@@ -208,6 +209,8 @@ def test_one_list_has_both_kinds_and_can_be_narrowed(page: Page, lab: Lab, shoot
     file_id = upload(lab, "both.jsonl", training_data(PAIRS), "fine-tune")
     tune = call(lab, "/v1/fine_tuning/jobs", {"model": CHAT_MODEL, "training_file": file_id, "suffix": "both"})
     call(lab, f"/v1/fine_tuning/jobs/{tune['id']}/cancel", {})
+    # When jobs were made is told in whole seconds.
+    page.wait_for_timeout(1_100)
     batch = start(lab, "true", name="both")
     expect(listed(page, tune)).to_contain_text("Cancelled", timeout=READY_MS)
     expect(listed(page, batch)).to_contain_text("Succeeded", timeout=READY_MS)
@@ -250,11 +253,9 @@ def test_several_are_cancelled_at_once_and_those_that_ended_are_left(page: Page,
 
 def test_a_tab_comes_back_after_a_reload_and_its_code_runs_in_a_notebook(page: Page, lab: Lab) -> None:
     job = start(lab, "echo", "said by the command", name="restored")
-    execute(page, "perijove:open-job", ids=[job["id"]])
+    with saved_tab(page, job["id"]):
+        execute(page, "perijove:open-job", ids=[job["id"]])
     expect(shown(page, ".jp-PerijoveJob-header")).to_contain_text("Succeeded", timeout=READY_MS)
-    # Lab writes its layout a moment after the last change.
-    with page.expect_response(lambda response: "/api/workspaces/" in response.url and response.request.method == "PUT"):
-        pass
     page.goto(f"{lab.base_url}lab")
     expect(shown(page, ".jp-PerijoveJob-header")).to_contain_text("restored", timeout=READY_MS)
     execute(page, "notebook:create-new", kernelName="python3")

@@ -1,10 +1,15 @@
 """The chat playground with a real model: streaming, stopping, errors, parameters, a reload."""
 
+import json
 import re
+from typing import Any
 
-from lab_in_browser import Lab, Shoot, await_lab
+from lab_in_browser import Lab, Shoot, await_lab, saved
 from platform_through_lab import CHAT_MODEL, READY_MS, ask, execute, shown
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
+
+ENDS = ("0", "2")
+"""The tokens by which the model ends an answer."""
 
 
 def open_chat(page: Page, **args: str) -> None:
@@ -14,6 +19,15 @@ def open_chat(page: Page, **args: str) -> None:
 
 def answers(page: Page) -> Locator:
     return shown(page, ".jp-PerijoveChat-message.jp-mod-assistant")
+
+
+def settled(answer: Locator) -> str:
+    """Its text: Markdown is rendered a moment after it has arrived."""
+    before, text = "", answer.inner_text()
+    while text != before:
+        answer.page.wait_for_timeout(500)
+        before, text = text, answer.inner_text()
+    return text
 
 
 def set_parameter(page: Page, label: str, value: str) -> None:
@@ -36,6 +50,12 @@ def test_an_answer_streams_and_says_what_it_cost(page: Page, shoot: Shoot) -> No
 
 
 def test_stop_ends_the_request(page: Page) -> None:
+    def without_end(route: Route) -> None:
+        """The model may not end its answer before it is stopped."""
+        body = json.loads(route.request.post_data or "")
+        route.continue_(post_data=json.dumps({**body, "logit_bias": dict.fromkeys(ENDS, -100)}))
+
+    page.route("**/chat/completions", without_end)
     open_chat(page, model=CHAT_MODEL)
     set_parameter(page, "Max tokens", "4000")
     set_parameter(page, "Temperature", "1")
@@ -44,9 +64,7 @@ def test_stop_ends_the_request(page: Page) -> None:
         expect(answers(page)).to_have_class(re.compile("jp-mod-streaming"), timeout=READY_MS)
         shown(page, ".jp-PerijoveChat-send button").click()
     expect(answers(page)).to_contain_text("Stopped.")
-    # Markdown is rendered a moment after it has arrived.
-    page.wait_for_timeout(500)
-    text = answers(page).inner_text()
+    text = settled(answers(page))
     set_parameter(page, "Max tokens", "4")
     ask(page, "Hello")
     expect(answers(page)).to_have_count(2)
@@ -82,14 +100,18 @@ def test_an_edited_question_is_asked_again(page: Page) -> None:
     expect(answers(page)).to_have_class(re.compile("jp-mod-complete"), timeout=READY_MS)
 
 
+def is_answered(state: dict[str, Any]) -> bool:
+    """Whether Lab's state has a conversation whose last message is a whole answer."""
+    kept = [value["chat"]["messages"][-1:] for key, value in state.items() if key.startswith("perijove-chat:")]
+    return any(last["role"] == "assistant" and last["state"] == "complete" for messages in kept for last in messages)
+
+
 def test_the_conversation_is_there_after_a_reload(page: Page, lab: Lab) -> None:
     open_chat(page, model=CHAT_MODEL)
     set_parameter(page, "Max tokens", "8")
-    ask(page, "Good morning")
-    expect(answers(page)).to_have_class(re.compile("jp-mod-complete"), timeout=READY_MS)
-    said = answers(page).locator(".jp-RenderedMarkdown").inner_text()
-    # Lab writes its state a second after the last change.
-    page.wait_for_timeout(2500)
+    with saved(page, is_answered, timeout=READY_MS):
+        ask(page, "Good morning")
+    said = settled(answers(page).locator(".jp-RenderedMarkdown"))
     page.goto(lab.url.replace("&reset", ""))
     await_lab(page)
     expect(shown(page, ".jp-PerijoveChat-question")).to_have_text("Good morning")

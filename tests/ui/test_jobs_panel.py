@@ -114,6 +114,7 @@ def test_earlier_lines_of_the_log_come_in_above_what_is_read(page: Page, lab: La
     expect(lines).to_contain_text("line 1999")
     lines.focus()
     lines.press("Home")
+    expect(lines).to_have_js_property("scrollTop", 0)
     expect(lines.get_by_role("button", name="Load earlier lines")).to_be_in_viewport()
     before = lines.evaluate(SECOND_PIECE)
     assert not before["text"].startswith("line 1 ")

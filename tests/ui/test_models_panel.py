@@ -176,6 +176,9 @@ def test_a_row_can_be_dragged_into_a_notebook(page: Page) -> None:
     execute(page, "notebook:create-new", kernelName="python3")
     cells = page.locator(".jp-NotebookPanel .jp-Cell")
     expect(cells).to_have_count(1)
+    # Nothing moves any more once the kernel is there.
+    indicator = page.locator(".jp-NotebookPanel .jp-Notebook-ExecutionIndicator")
+    expect(indicator).to_have_attribute("data-status", "idle")
     source, target = row(page, CHAT_MODEL).bounding_box(), cells.first.bounding_box()
     assert source is not None and target is not None
     page.mouse.move(source["x"] + 20, source["y"] + 10)

@@ -4,10 +4,16 @@ import json
 import os
 import signal
 
-from lab_in_browser import Drop, Lab, Shoot, await_lab
+from lab_in_browser import PATIENCE_MS, Drop, Lab, Shoot, await_lab, saved_tab
 from playwright.sync_api import Browser, Page, expect
 
-RECOVERY_MS = 30_000
+MESSAGE = "#perijove-panel .jp-PerijovePanel-message .jp-PerijoveMessage"
+WATCH = """selector => {
+    window.shown = false;
+    const look = () => { window.shown ||= document.querySelector(selector)?.checkVisibility() ?? false; };
+    new MutationObserver(look).observe(document.body, {subtree: true, childList: true, attributes: true});
+}"""
+"""Keeps in mind that an element was shown, which may be for moments only."""
 SECTIONS = ["Models", "Files", "Jobs", "Vector stores", "Clusters"]
 
 
@@ -20,6 +26,7 @@ def test_panel_has_its_sections(page: Page, shoot: Shoot) -> None:
 
 def test_panel_does_not_open_by_itself(browser: Browser, lab: Lab) -> None:
     context = browser.new_context()
+    context.set_default_timeout(PATIENCE_MS)
     page = context.new_page()
     page.goto(lab.url)
     await_lab(page)
@@ -45,12 +52,9 @@ def test_launcher_card_opens_the_panel(page: Page) -> None:
 
 
 def test_layout_is_restored_after_a_reload(page: Page, lab: Lab) -> None:
-    row = page.locator('.jp-PerijoveList-row[data-id="wordllama"]')
-    row.dblclick()
+    with saved_tab(page, "wordllama"):
+        page.locator('.jp-PerijoveList-row[data-id="wordllama"]').dblclick()
     expect(page.locator(".jp-PerijoveDetail h1")).to_have_text("wordllama")
-    # Lab writes its layout a moment after the last change.
-    with page.expect_response(lambda response: "/api/workspaces/" in response.url and response.request.method == "PUT"):
-        pass
     page.goto(f"{lab.base_url}lab")
     await_lab(page)
     expect(page.locator("#perijove-panel")).to_be_visible()
@@ -61,14 +65,14 @@ def test_a_crash_of_the_platform_is_survived(page: Page, lab: Lab, drop_files: D
     record = lab.data_dir / "platform.json"
     pid = json.loads(record.read_text())["pid"]
     page.wait_for_selector(".jp-PerijoveFiles")
+    page.evaluate(WATCH, MESSAGE)
     os.kill(pid, signal.SIGKILL)
-    message = page.locator("#perijove-panel .jp-PerijovePanel-message .jp-PerijoveMessage")
-    expect(message).to_be_visible(timeout=RECOVERY_MS)
-    expect(page.locator(".jp-PerijoveFiles")).to_be_visible(timeout=RECOVERY_MS)
+    page.wait_for_function("window.shown")
+    expect(page.locator(".jp-PerijoveFiles")).to_be_visible()
     assert json.loads(record.read_text())["pid"] != pid
     # The list is fresh again, which only the resumed stream of events can have brought about.
     other = page.context.new_page()
     other.goto(f"{lab.base_url}lab?reset")
     other.locator('.lm-TabBar-tab[data-id="perijove-panel"]').click()
     drop_files(other, {"after-the-crash.txt": "Here."})
-    expect(page.locator(".jp-PerijoveList-row", has_text="after-the-crash.txt")).to_be_visible(timeout=RECOVERY_MS)
+    expect(page.locator(".jp-PerijoveList-row", has_text="after-the-crash.txt")).to_be_visible()
