@@ -69,7 +69,8 @@ async def test_the_bytes_of_a_stream(http: httpx.AsyncClient) -> None:
     body = {"model": "smollm2", "messages": QUESTION, "max_tokens": 3, "stream": True}
     response = await http.post("/v1/chat/completions", json=body)
     assert response.headers["content-type"].startswith("text/event-stream")
-    events = response.text.split("\n\n")
+    # While a busy machine has no answer yet, comments say that it is to come.
+    events = [event for event in response.text.split("\n\n") if not event.startswith(": ")]
     assert events[-1] == "" and events[-2] == "data: [DONE]"
     assert all(event.startswith("data: ") for event in events[:-1])
     assert "usage" not in json.loads(events[0][6:])
