@@ -19,7 +19,7 @@ from perijove_platform.runtimes.kubernetes.job_manifests import (
     plan_of,
     secret_values,
 )
-from perijove_platform.runtimes.kubernetes.manifests import JOB, namespace_name
+from perijove_platform.runtimes.kubernetes.manifests import JOB, SHOWN, namespace_name
 from perijove_platform.runtimes.kubernetes.objects import (
     JOBS,
     PODS,
@@ -101,6 +101,13 @@ class JobObjects:
         owners = {"metadata": {"ownerReferences": owned["metadata"]["ownerReferences"]}}
         with contextlib.suppress(NotFound):
             await self._client.patch(SECRETS, name_of(job), owners, namespace_of(job))
+
+    async def show(self, job: Object) -> None:
+        """Change the Job in a way that means nothing, so that whoever watches it looks at it again."""
+        shown = int(get(job, "metadata", "annotations", SHOWN, default="0")) + 1
+        with contextlib.suppress(NotFound):
+            annotations = {"metadata": {"annotations": {SHOWN: str(shown)}}}
+            await self._client.patch(JOBS, name_of(job), annotations, namespace_of(job))
 
     async def delete_secret(self, spec: JobSpec) -> None:
         """The Secret of a job that has no Job, in case that it has one."""

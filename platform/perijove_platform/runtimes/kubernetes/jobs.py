@@ -23,6 +23,7 @@ from perijove_platform.runtimes.kubernetes.objects import get
 from perijove_platform.runtimes.kubernetes.queues import ClusterQueues
 from perijove_platform.runtimes.kubernetes.start_limit import ASIDE_SECONDS, START_SECONDS, StartLimit
 from perijove_platform.runtimes.kubernetes.states import Seen, Standing, goes_on, standing
+from perijove_platform.runtimes.kubernetes.unnoticed import UnnoticedJobs
 from perijove_platform.runtimes.kubernetes.view import JobsView
 from perijove_platform.runtimes.local.job_log import Bell, read_log
 
@@ -92,6 +93,7 @@ class KubernetesJobs:
         )
         self._starting = StartLimit(start_seconds, lambda job_id: self._spawn(self._not_started(job_id)))
         self._aside = StartLimit(ASIDE_SECONDS, self._stand_in_queue)
+        self._unnoticed = UnnoticedJobs(self._objects, self.view, self._spawn)
 
     async def start(self) -> None:
         self._spawn(self._follow())
@@ -101,6 +103,7 @@ class KubernetesJobs:
         """The jobs go on in the cluster."""
         self._starting.stop()
         self._aside.stop()
+        self._unnoticed.stop()
         for task in list(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -196,6 +199,7 @@ class KubernetesJobs:
         if job.restart or stops or (job.wish == "cancel" and not job.deleting):
             self._control.drive(job)
         self._starting.look(job_id, found.blocked and job.wish == "run")
+        self._unnoticed.look(job_id, job.wish == "run")
         self._aside.look(job_id, job.aside and job.wish == "run" and found.state is JobState.PAUSED)
         if job.wish != "cancel":
             await self._tell(job, self._wanted(job, seen, found))

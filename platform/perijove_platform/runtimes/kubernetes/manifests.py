@@ -22,6 +22,8 @@ MANAGED_BY = "app.kubernetes.io/managed-by"
 PROJECT = "perijove.dev/project"
 JOB = "perijove.dev/job"
 CLUSTER = "perijove.dev/cluster"
+SHOWN = "perijove.dev/shown"
+"""Annotation of a Job: how often it was shown to Kueue again."""
 ORGANIZATION = "perijove.dev/organization"
 """Of ClusterQueues: two platforms that share a cluster each keep those of their own organizations."""
 OWNED = {MANAGED_BY: "perijove"}

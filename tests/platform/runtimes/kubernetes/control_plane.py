@@ -58,7 +58,13 @@ leaderElection: {{leaderElect: false}}
 internalCertManagement: {{enable: true}}
 clientConnection: {{qps: 500, burst: 1000}}
 integrations: {{frameworks: ["batch/job"]}}
+managedJobsNamespaceSelector:
+  matchExpressions:
+  - {{key: kubernetes.io/metadata.name, operator: NotIn, values: [kube-system, kueue-system]}}
+  - {{key: "{passed_over}", operator: DoesNotExist}}
 """
+PASSED_OVER = "test/passed-over"
+"""Label of namespaces whose Jobs Kueue leaves alone."""
 
 
 WEBHOOKS = """
@@ -260,7 +266,7 @@ def prepare(folder: Path, built: Mapping[str, Path]) -> ControlPlane:
             }
         )
     )
-    config = KUEUE_CONFIG.format(health=health, webhook=webhook, certificates=folder)
+    config = KUEUE_CONFIG.format(health=health, webhook=webhook, certificates=folder, passed_over=PASSED_OVER)
     (folder / "kueue.yaml").write_text(config)
     arguments = {
         "etcd": ["--data-dir", "etcd", "--unsafe-no-fsync", "--listen-client-urls", f"http://127.0.0.1:{etcd}",
