@@ -2,20 +2,19 @@
 
 import json
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from free_ports import free_port
 from lab_in_browser import PATIENCE_MS, TOKEN, Lab, barriers
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -26,7 +25,6 @@ PREFIX = "/user/t%40b/"
 """As a Hub gives it to the person t@b."""
 START_SECONDS = 180
 STOP_SECONDS = 20
-FREE_PORTS = range(30_000, 32_768)
 CHROMIUM_NAMES = ("chromium", "chromium-browser", "google-chrome")
 THEMES = {"light": "JupyterLab Light", "dark": "JupyterLab Dark"}
 
@@ -55,7 +53,7 @@ def running_lab(
         extension: whether the server knows of Perijove; it starts a platform of its own then, unless `environment`
             names another.
     """
-    root, config, port = folder / "root", folder / "config", _free_port()
+    root, config, port = folder / "root", folder / "config", free_port()
     root.mkdir()
     config.mkdir()
     settings = {
@@ -146,15 +144,6 @@ def _environment(folder: Path, bundle: Path) -> dict[str, str]:
         "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
         "PERIJOVE_DATA_DIR": str(folder / "data"),
     }
-
-
-def _free_port() -> int:
-    """One that nobody listens at, of those that the kernel gives to nobody by itself until Lab listens there."""
-    for port in random.sample(FREE_PORTS, 100):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError(f"None of a hundred ports of {FREE_PORTS} is free.")
 
 
 def _await(process: subprocess.Popen[bytes], log: Path, url: str, field: str, value: str | None) -> None:

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import secrets
 import signal
 import socket
 import subprocess
@@ -15,6 +14,7 @@ from typing import Any
 
 import boto3
 import psutil
+from free_ports import free_port
 from killable_platform import KillablePlatform, alive, eventually
 from perijove_platform import runner
 from perijove_platform.runner.contract import RUN_FILE, TOKEN_FILE
@@ -22,15 +22,6 @@ from perijove_platform.runner.contract import RUN_FILE, TOKEN_FILE
 RUNNER = Path(runner.__file__).parent
 BY_HAND = Path(__file__).with_name("pods_by_hand.py")
 KEY, SECRET, BUCKET = "access", "a-secret-of-s3", "jobs"
-
-
-def free_port() -> int:
-    """None that connections to elsewhere are given: they might take it while the server there is away."""
-    while True:
-        port = 20_000 + secrets.randbelow(10_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
 
 
 class OwnS3:

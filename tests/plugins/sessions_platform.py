@@ -2,13 +2,11 @@
 
 import asyncio
 import os
-import random
-import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -113,19 +111,6 @@ def running_platform(
         if process.poll() is None:
             process.terminate()
         process.wait(timeout=60)
-
-
-# Below those that systems give to outgoing connections, of which any could take the port before its server does.
-_ports = iter(random.sample(range(20_000, 30_000), 10_000))
-
-
-def free_port() -> int:
-    """One that is free, and no other call's."""
-    for port in _ports:
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no port")
 
 
 async def eventually(condition: Callable[[], T | None], *, seconds: float = 60.0, what: str = "it") -> T:

@@ -12,9 +12,9 @@ from typing import Any
 import httpx
 import psutil
 import pytest
+from free_ports import free_port
 from perijove_platform.tunnel import Stream
 from perijove_platform.tunnel.descriptors import raise_descriptor_limit
-from sessions_platform import free_port
 from standin_kube_apiserver import KubeApiServer
 from tunnel_ends import PlatformEnd, copy, until
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import httpx
 import pytest
-from sessions_platform import Certificate, Registered, RunningPlatform, eventually, free_port, running_platform
+from free_ports import free_port
+from sessions_platform import Certificate, Registered, RunningPlatform, eventually, running_platform
 from standin_agent import StandInAgent
 from standin_api_server import StandInApiServer
 

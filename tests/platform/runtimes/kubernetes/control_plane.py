@@ -10,8 +10,6 @@ import asyncio
 import contextlib
 import importlib.util
 import os
-import random
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +20,7 @@ from types import ModuleType
 from typing import Any
 
 import yaml
+from free_ports import free_port
 from perijove_platform.agent.apiserver import ApiServer, ServiceAccount
 from perijove_platform.agent.kubernetes import KubernetesTarget
 from perijove_platform.runtimes.kubernetes.client import KubernetesClient
@@ -45,8 +44,6 @@ CRDS = ResourceType(
 )
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kueue")
 START_SECONDS = 90
-_PORTS = range(20000, 30000)
-"""Below those that the kernel gives to outgoing connections, of which thousands come and go until all has begun."""
 TOKEN = "test-administrator"
 KUEUE_CONFIG = """
 apiVersion: config.kueue.x-k8s.io/v1beta2
@@ -216,18 +213,6 @@ def testbed_programs() -> ModuleType:
     return module
 
 
-def _free_ports(count: int) -> list[int]:
-    """Ports that nobody listens at, each another one."""
-    found: list[int] = []
-    for port in random.sample(_PORTS, 100):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            found.append(port)
-        if len(found) == count:
-            return found
-    raise AssertionError(f"No {count} of a hundred ports of {_PORTS} are free.")
-
-
 def prepare(folder: Path, built: Mapping[str, Path]) -> ControlPlane:
     for command in (
         ["openssl", "genrsa", "-out", "accounts.key", "2048"],
@@ -251,7 +236,7 @@ def prepare(folder: Path, built: Mapping[str, Path]) -> ControlPlane:
     ):
         subprocess.run(command, cwd=folder, check=True, capture_output=True)
     (folder / "tokens.csv").write_text(f'{TOKEN},administrator,1,"system:masters"\n')
-    api, etcd, peer, health, webhook, controllers = _free_ports(6)
+    api, etcd, peer, health, webhook, controllers = (free_port() for _ in range(6))
     user, cluster = {"token": TOKEN}, {"server": f"https://127.0.0.1:{api}", "insecure-skip-tls-verify": True}
     kubeconfig = folder / "kubeconfig"
     kubeconfig.write_text(
