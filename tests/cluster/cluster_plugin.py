@@ -7,17 +7,17 @@ the same one at the same time. With `PERIJOVE_TEST_KUBECONFIG` it is that of som
 import json
 import os
 import secrets
-import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from functools import partial
 
 import programs
 import pytest
-from real_cluster import Cluster, pod_spec
+from real_cluster import Cluster, Done, pod_spec
 from testbed import cluster as testbed
 from testbed import layout, named, packages
 from testbed.hosted import Hosted
+from testbed.steps import wait_for
 
 PROGRAMS = "PERIJOVE_TESTBED_BIN"
 LAST = "test_leftovers.py"
@@ -129,10 +129,11 @@ def namespace(cluster: Cluster) -> Iterator[str]:
     # Its account comes some moments later, and Kueue, which every pod is shown to, may not have heard of it yet.
     metadata = {"name": "probe", "namespace": name}
     probe = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": pod_spec(cluster.image, ["true"])}
-    deadline = time.monotonic() + POD_SECONDS
-    while (said := cluster.kubectl("create", "--dry-run=server", "-f", "-", given=json.dumps(probe))).returncode != 0:
-        assert time.monotonic() < deadline, said.stderr
-        time.sleep(0.2)
+
+    def made() -> Done:
+        return cluster.kubectl("create", "--dry-run=server", "-f", "-", given=json.dumps(probe))
+
+    wait_for("pods can be made", lambda: made().returncode == 0, seconds=POD_SECONDS, explain=lambda: made().stderr)
     yield name
     cluster.kubectl("delete", "namespace", name, "--wait=false")
 

@@ -1,12 +1,12 @@
 """Names, Services and the machine's own services, as pods reach them."""
 
-import time
 from pathlib import Path
 
 import pytest
 from real_cluster import Cluster, Done, pod_spec
 from testbed.layout import ADDRESS, BRIDGE, BRIDGE_HARDWARE_ADDRESS
 from testbed.ports import SERVICES, port_of
+from testbed.steps import wait_for
 
 SECONDS = 60.0
 
@@ -37,10 +37,11 @@ def service(cluster: Cluster, namespace: str) -> str:
     cluster.must("rollout", "status", "-n", namespace, "deployment/names", "--timeout=60s")
     pod = cluster.get("pods", "-n", namespace, "-l", "app=names")["items"][0]["metadata"]["name"]
     # Its name and the way to its pods are known some moments after the pods are Ready.
-    deadline = time.monotonic() + SECONDS
-    while (asked := ask(cluster, namespace, pod, "names", 80)).returncode != 0:
-        assert time.monotonic() < deadline, asked.stderr
-        time.sleep(0.2)
+
+    def asked() -> Done:
+        return ask(cluster, namespace, pod, "names", 80)
+
+    wait_for("the Service answers", lambda: asked().returncode == 0, seconds=SECONDS, explain=lambda: asked().stderr)
     return "names"
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
+from fine_tunes import until
 from perijove_platform.runtimes.kubernetes.manifests import NETWORK_POLICY
 from real_cluster import Cluster
 from testbed import dockerfiles
@@ -58,13 +59,6 @@ def reach(hosted: Hosted, job_id: str, state: str, reason: str = "") -> None:
         time.sleep(0.2)
 
 
-def eventually(found: Callable[[], Any], wanted: Any) -> None:
-    deadline = time.monotonic() + SECONDS
-    while (now := found()) != wanted and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert now == wanted
-
-
 @pytest.fixture(scope="module")
 def running(hosted: Hosted, joinable_cluster: Cluster) -> str:
     """The id of a job that runs."""
@@ -111,18 +105,21 @@ def test_an_upgrade_and_its_rollback_keep_credential_and_jobs(
     before = version(joinable_cluster, hosted)
     agents = set(hosted.agent_pods())
 
+    def left() -> dict[str, Json]:
+        return objects(joinable_cluster, hosted.project_namespace)
+
     def check(chart: str) -> None:
         nonlocal agents
         assert version(joinable_cluster, hosted) == chart
         # Helm waits for the new pod, not until the old one has been asked to end.
-        eventually(lambda: agents & set(hosted.agent_pods()), set())
+        until("no agent of before is there", lambda: not agents & set(hosted.agent_pods()), seconds=SECONDS)
         hosted.wait_connected()
         agents = set(hosted.agent_pods())
         assert credential(joinable_cluster, hosted) == kept
         now = hosted.call("GET", f"/v1/clusters/{hosted.cluster}")
         assert now["registration_token"] == token["registration_token"]
         # What belonged to a job that has gone goes some moments after it.
-        eventually(lambda: objects(joinable_cluster, hosted.project_namespace), jobs)
+        until("only what was there is there", lambda: left() == jobs, seconds=SECONDS, explain=left)
         reach(hosted, running, "running")
         # Over the new agent's link, a job goes all the way and back.
         another = make_waiting(hosted, joinable_cluster)

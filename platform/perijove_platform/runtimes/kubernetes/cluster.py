@@ -19,9 +19,9 @@ from perijove_platform.runtimes.kubernetes.capacity import CapacityWatch, Record
 from perijove_platform.runtimes.kubernetes.client import KubernetesClient
 from perijove_platform.runtimes.kubernetes.job_endings import WishOf
 from perijove_platform.runtimes.kubernetes.job_manifests import PodSettings
+from perijove_platform.runtimes.kubernetes.job_timers import START_SECONDS
 from perijove_platform.runtimes.kubernetes.jobs import KubernetesJobs
 from perijove_platform.runtimes.kubernetes.queues import ClusterQueues, QuotaOf
-from perijove_platform.runtimes.kubernetes.start_limit import START_SECONDS
 from perijove_platform.runtimes.kubernetes.transport import Transport, TunnelTransport
 from perijove_platform.runtimes.kubernetes.watch import Change
 
@@ -52,7 +52,7 @@ class KubernetesCluster:
         registered: which cluster it is.
         tunnels: the way to it; ``None`` with a transport that needs none.
         jobs_dir: logs and results of jobs are kept in ``jobs_dir/<job id>``.
-        start_seconds: for which a job may hold quota without being able to start, see `start_limit`.
+        start_seconds: for which a job may hold quota without being able to start, see `job_timers`.
     """
 
     def __init__(

@@ -17,11 +17,11 @@ from perijove_platform.runtimes.kubernetes.job_control import ControlledJob, Job
 from perijove_platform.runtimes.kubernetes.job_endings import LOG_SECONDS, JobEndings, WishOf, insist
 from perijove_platform.runtimes.kubernetes.job_manifests import PodSettings
 from perijove_platform.runtimes.kubernetes.job_objects import JobObjects
+from perijove_platform.runtimes.kubernetes.job_timers import ASIDE_SECONDS, START_SECONDS, JobTimers
 from perijove_platform.runtimes.kubernetes.log_keeper import LogKeeper
 from perijove_platform.runtimes.kubernetes.logs import LOG
 from perijove_platform.runtimes.kubernetes.objects import get
 from perijove_platform.runtimes.kubernetes.queues import ClusterQueues
-from perijove_platform.runtimes.kubernetes.start_limit import ASIDE_SECONDS, START_SECONDS, StartLimit
 from perijove_platform.runtimes.kubernetes.states import Seen, Standing, goes_on, standing
 from perijove_platform.runtimes.kubernetes.unnoticed import UnnoticedJobs
 from perijove_platform.runtimes.kubernetes.view import JobsView
@@ -47,7 +47,7 @@ class KubernetesJobs:
 
     Args:
         wish_of: asked about Jobs that are found in the cluster and have not been submitted to this process.
-        start_seconds: see `StartLimit`.
+        start_seconds: see `START_SECONDS`.
     """
 
     lasting = True
@@ -91,8 +91,8 @@ class KubernetesJobs:
             told=self._errors.get,
             current=lambda job: self._jobs.get(job.job_id) is job,
         )
-        self._starting = StartLimit(start_seconds, lambda job_id: self._spawn(self._not_started(job_id)))
-        self._aside = StartLimit(ASIDE_SECONDS, self._stand_in_queue)
+        self._starting = JobTimers(start_seconds, lambda job_id: self._spawn(self._not_started(job_id)))
+        self._aside = JobTimers(ASIDE_SECONDS, self._stand_in_queue)
         self._unnoticed = UnnoticedJobs(self._objects, self.view, self._spawn)
 
     async def start(self) -> None:

@@ -79,7 +79,7 @@ class Standing:
         ends: the cluster goes on with the Job although it has ended as far as its owner is concerned: delete it.
         completed: of a job with several completions, how many have succeeded.
         interruption: why the run before this one was ended, while the job waits to go on.
-        blocked: it has quota and cannot start, for a reason that may last: see `start_limit`.
+        blocked: it has quota and cannot start, for a reason that may last: see `job_timers`.
         crowded: that reason is only that others are where it could run, or a node that takes no pods at the moment.
     """
 

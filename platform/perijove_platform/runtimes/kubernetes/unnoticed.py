@@ -8,8 +8,8 @@ from typing import Any
 
 from perijove_platform.runtimes.kubernetes.failures import KubernetesError, Unreachable
 from perijove_platform.runtimes.kubernetes.job_objects import JobObjects
+from perijove_platform.runtimes.kubernetes.job_timers import JobTimers
 from perijove_platform.runtimes.kubernetes.objects import Object, get
-from perijove_platform.runtimes.kubernetes.start_limit import StartLimit
 from perijove_platform.runtimes.kubernetes.view import JobsView
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ class UnnoticedJobs:
     def __init__(self, objects: JobObjects, view: JobsView, spawn: Callable[[Coroutine[Any, Any, None]], None]) -> None:
         self._objects = objects
         self._view = view
-        self._timers = StartLimit(UNNOTICED_SECONDS, lambda job_id: spawn(self._show(job_id)))
+        self._timers = JobTimers(UNNOTICED_SECONDS, lambda job_id: spawn(self._show(job_id)))
 
     def look(self, job_id: str, wanted: bool) -> None:
         """What is so now, after each change of the job."""

@@ -167,14 +167,27 @@ async def eventually(found: Callable[[], object]) -> None:
             await asyncio.sleep(0.05)
 
 
+async def once(
+    fits: Callable[[Object], bool],
+    client: KubernetesClient,
+    type: ResourceType,
+    name: str,
+    namespace: str | None = None,
+) -> Object:
+    """The object, once it fits."""
+    async with asyncio.timeout(UPDATE_SECONDS):
+        while not fits(found := await client.get(type, name, namespace)):
+            await asyncio.sleep(0.1)
+    return found
+
+
 async def owned_secret(client: KubernetesClient, job: Object) -> Object:
     """The Secret of a job, once it goes with its Job: which may run before that is so."""
-    async with asyncio.timeout(UPDATE_SECONDS):
-        while True:
-            secret = await client.get(SECRETS, name_of(job), namespace_of(job))
-            if get(secret, "metadata", "ownerReferences", 0, "uid") == uid_of(job):
-                return secret
-            await asyncio.sleep(0.1)
+
+    def owned(secret: Object) -> bool:
+        return bool(get(secret, "metadata", "ownerReferences", 0, "uid") == uid_of(job))
+
+    return await once(owned, client, SECRETS, name_of(job), namespace_of(job))
 
 
 async def gone(client: KubernetesClient, namespace: str, name: str, type: ResourceType = JOBS) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from perijove_platform.runtimes.kubernetes.objects import (
 )
 
 from .kubelet import Kubelet, workload_of
-from .place import UPDATE_SECONDS, Place, eventually, gone, owned_secret
+from .place import Place, eventually, gone, once, owned_secret
 
 
 async def test_from_the_queue_to_the_end(place: Place, client: KubernetesClient, kubelet: Kubelet) -> None:
@@ -246,9 +245,7 @@ async def test_a_job_that_no_image_is_set_for_fails_at_once(place: Place) -> Non
 
 async def _has(client: KubernetesClient, queue: str, nominal: dict[str, str]) -> None:
     """Once a queue has these quotas, of which the pool's are set first."""
-    async with asyncio.timeout(UPDATE_SECONDS):
-        while _nominal(await client.get(CLUSTER_QUEUES, queue)) != nominal:
-            await asyncio.sleep(0.1)
+    await once(lambda found: _nominal(found) == nominal, client, CLUSTER_QUEUES, queue)
 
 
 def _nominal(queue: Object) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from perijove_platform.runtimes.base import JobState
 from perijove_platform.runtimes.kubernetes.client import KubernetesClient
-from perijove_platform.runtimes.kubernetes.start_limit import StartLimit
+from perijove_platform.runtimes.kubernetes.job_timers import JobTimers
 
 from .kubelet import Kubelet
 from .place import Place, gone
@@ -68,7 +68,7 @@ async def test_a_name_of_no_image_fails_at_once(place: Place, client: Kubernetes
 
 async def test_only_what_lasts_counts() -> None:
     ended: list[str] = []
-    limit = StartLimit(0.2, ended.append)
+    limit = JobTimers(0.2, ended.append)
     limit.look("pulls", False)
     limit.look("heals", True)
     limit.look("stays", True)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 from unittest.mock import patch
 
 from perijove_platform.runtimes.base import JobState
 from perijove_platform.runtimes.kubernetes import manifests, unnoticed
 from perijove_platform.runtimes.kubernetes.client import KubernetesClient
-from perijove_platform.runtimes.kubernetes.objects import JOBS, NAMESPACES, get
+from perijove_platform.runtimes.kubernetes.objects import JOBS, NAMESPACES, Object, get
 
 from .control_plane import PASSED_OVER
-from .place import UPDATE_SECONDS, Place
+from .place import Place, once
 
 
 async def test_a_job_that_kueue_has_left_alone_is_shown_to_it_again(place: Place, client: KubernetesClient) -> None:
@@ -27,12 +26,10 @@ async def test_a_job_that_kueue_has_left_alone_is_shown_to_it_again(place: Place
     job_id = await place.submit()
     await place.until(job_id, JobState.QUEUED, "waiting for Kueue to take the job up")
 
-    async with asyncio.timeout(UPDATE_SECONDS):
-        while True:
-            job = await client.get(JOBS, job_id, place.namespace)
-            if int(get(job, "metadata", "annotations", manifests.SHOWN, default="0")) >= 2:
-                break
-            await asyncio.sleep(0.1)
+    def shown_twice(job: Object) -> bool:
+        return int(get(job, "metadata", "annotations", manifests.SHOWN, default="0")) >= 2
+
+    await once(shown_twice, client, JOBS, job_id, place.namespace)
     assert JobState.ADMITTED not in place.states(job_id)
     await client.patch(NAMESPACES, place.namespace, {"metadata": {"labels": {PASSED_OVER: None}}})
     await place.until(job_id, JobState.ADMITTED)

@@ -1,4 +1,4 @@
-"""How long a job may hold quota without being able to start, and how long it then leaves the quota to others."""
+"""Clocks of jobs: what has been so for long enough, although nothing changes."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ import asyncio
 from collections.abc import Callable
 
 START_SECONDS = 900.0
+"""For which a job may hold quota without being able to start: its image is not to be had, no node takes its pod. An
+image that is being pulled or a node that is being made is no such reason."""
 ASIDE_SECONDS = 5.0
 """In which Kueue gives others, which come after the job in the queue, the quota that it has given back."""
 
 
-class StartLimit:
-    """A timer for each job that has quota and cannot start: its image is not to be had, no node takes its pod.
-
-    An image that is being pulled or a node that is being made is no such reason. The time counts from when the reason
-    came up, and anew after a restart of the platform.
+class JobTimers:
+    """A timer for each job of which something is so: from when that came up, and anew after a restart of the platform.
 
     Args:
-        on_end: called with the id of a job for which the reason has lasted `seconds`.
+        on_end: called with the id of a job for which it has lasted `seconds`.
     """
 
     def __init__(self, seconds: float, on_end: Callable[[str], None]) -> None:
@@ -25,9 +24,9 @@ class StartLimit:
         self._on_end = on_end
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
-    def look(self, job_id: str, blocked: bool) -> None:
+    def look(self, job_id: str, lasts: bool) -> None:
         """What is so now, after each change of the job."""
-        if not blocked:
+        if not lasts:
             self.forget(job_id)
         elif job_id not in self._timers:
             self._timers[job_id] = asyncio.get_running_loop().call_later(self.seconds, self._ring, job_id)
